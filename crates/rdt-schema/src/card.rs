@@ -1,0 +1,3 @@
+//! Dataset cards.
+/// A dataset card.
+pub struct DatasetCard {}

@@ -1,0 +1,2 @@
+//! rdt-buf: being written.
+fn main() {}

@@ -1,0 +1,2 @@
+//! rdt-consume: being written.
+fn main() {}

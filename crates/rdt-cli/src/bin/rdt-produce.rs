@@ -1,0 +1,2 @@
+//! rdt-produce: being written.
+fn main() {}

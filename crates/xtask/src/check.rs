@@ -1,0 +1,26 @@
+//! The tests, and what CI checks besides.
+
+use anyhow::Result;
+
+use crate::steps::{run, say};
+use crate::toolchain::Toolchain;
+
+/// Runs all tests of the workspace, documentation examples included.
+pub fn test(tools: &Toolchain, arguments: &[String]) -> Result<()> {
+    say("running the tests");
+    run(tools.cargo().args(["test", "--workspace"]).args(arguments))
+}
+
+/// Formatting, clippy and documentation, warnings denied.
+pub fn all(tools: &Toolchain) -> Result<()> {
+    say("checking the formatting");
+    run(tools.cargo().args(["fmt", "--all", "--check"]))?;
+    say("checking with clippy");
+    run(tools.cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+    say("checking the documentation");
+    run(tools
+        .cargo()
+        .args(["doc", "--workspace", "--no-deps", "--document-private-items"])
+        .env("RUSTDOCFLAGS", "-D warnings"))?;
+    test(tools, &[])
+}

@@ -55,18 +55,14 @@ pub fn set_up() -> Result<Toolchain> {
 
 impl Toolchain {
     /// The variables that cargo and the built programs need.
-    fn variables(&self) -> Vec<(&'static str, String)> {
-        let joined = |first: &Path, variable: &str| match std::env::var(variable) {
-            Ok(rest) if !rest.is_empty() => format!("{}:{rest}", first.display()),
-            _ => first.display().to_string(),
-        };
-        let mut variables = vec![
-            ("LIBTORCH", self.libtorch.display().to_string()),
-            ("LD_LIBRARY_PATH", joined(&self.libtorch.join("lib"), "LD_LIBRARY_PATH")),
-        ];
-        if let Some(bin) = self.bin.as_ref().filter(|_| !is_installed("cmake")) {
-            variables.push(("CMAKE", bin.join("cmake").display().to_string()));
-            variables.push(("PATH", joined(bin, "PATH")));
+    fn variables(&self) -> Vec<Variable> {
+        let set = |name, value: &Path| Variable { name, value: value.display().to_string(), is_list: false };
+        let prepend =
+            |name, value: &Path| Variable { name, value: value.display().to_string(), is_list: true };
+        let mut variables =
+            vec![set("LIBTORCH", &self.libtorch), prepend("LD_LIBRARY_PATH", &self.libtorch.join("lib"))];
+        if let Some(bin) = &self.bin {
+            variables.push(set("CMAKE", &bin.join("cmake")));
         }
         variables
     }
@@ -79,16 +75,28 @@ impl Toolchain {
     /// Any command in the environment of the build.
     pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new(program);
-        command.current_dir(root()).envs(self.variables());
+        command.current_dir(root());
+        for Variable { name, value, is_list } in self.variables() {
+            let rest = std::env::var(name).ok().filter(|rest| is_list && !rest.is_empty());
+            command.env(name, rest.map_or(value.clone(), |rest| format!("{value}:{rest}")));
+        }
         command
     }
 
     /// Prints the variables as shell commands, to standard output.
     pub fn print_exports(&self) {
-        for (name, value) in self.variables() {
-            println!("export {name}='{value}'");
+        for Variable { name, value, is_list } in self.variables() {
+            let rest = if is_list { format!("\"${{{name}:+:${name}}}\"") } else { String::new() };
+            println!("export {name}='{value}'{rest}");
         }
     }
+}
+
+struct Variable {
+    name: &'static str,
+    value: String,
+    /// A list of folders, to be put before what the variable already holds.
+    is_list: bool,
 }
 
 fn need_compiler() -> Result<()> {

@@ -1,0 +1,187 @@
+//! What can be wrong with a buffer.
+
+use std::path::PathBuf;
+
+use crate::id::ChunkId;
+
+/// A buffer that cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BufferError {
+    /// A file or folder could not be read, written, renamed or removed.
+    #[error("cannot {action} {}; {remedy}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// What to do.
+        remedy: &'static str,
+        /// Why it failed.
+        #[source]
+        source: std::io::Error,
+    },
+    /// There is no buffer at the path.
+    #[error("{} is not a buffer: {found}, expected a directory with {}; {remedy}", dir.display(), crate::layout::MANIFEST)]
+    NotABuffer {
+        /// The path.
+        dir: PathBuf,
+        /// What is there.
+        found: String,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// The manifest's bytes are not those that were written.
+    #[error(
+        "{} is damaged: {found}, expected {expected}; restore the file from a copy, \
+         or remove the buffer and fill it again", path.display()
+    )]
+    DamagedManifest {
+        /// The manifest.
+        path: PathBuf,
+        /// What is there.
+        found: String,
+        /// What should be there.
+        expected: String,
+    },
+    /// A buffer of a format that this program does not know.
+    #[error(
+        "{}: format version {found}, expected {expected}; use the program that wrote it, \
+         or fill a new buffer", path.display()
+    )]
+    OtherVersion {
+        /// The manifest.
+        path: PathBuf,
+        /// The version found.
+        found: String,
+        /// The version that is read.
+        expected: u32,
+    },
+    /// The manifest could not be put into JSON.
+    #[error("cannot serialise {}", path.display())]
+    SerialiseManifest {
+        /// The manifest.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// Another producer works on this buffer.
+    #[error(
+        "{} is being produced by process {holder}; wait for it, stop it, or give another --buffer",
+        dir.display()
+    )]
+    Locked {
+        /// The buffer.
+        dir: PathBuf,
+        /// The holder's pid, or what is known of it.
+        holder: String,
+    },
+    /// The fill of this buffer has not reached its end.
+    #[error(
+        "the fill of {} is not finished: {published} of {expected} chunks are there; \
+         run the same rdt-produce command again to continue it", dir.display()
+    )]
+    Unfinished {
+        /// The buffer.
+        dir: PathBuf,
+        /// Chunks there.
+        published: u64,
+        /// Chunks there should be.
+        expected: u64,
+    },
+    /// A chunk that the manifest promises is not there.
+    #[error(
+        "{}: chunk {chunk} is missing, expected chunks 0 to {last}; \
+         run the same rdt-produce command again to write it", path.display()
+    )]
+    MissingChunk {
+        /// Where it should be.
+        path: PathBuf,
+        /// Which one.
+        chunk: ChunkId,
+        /// The last chunk of the buffer.
+        last: u32,
+    },
+    /// There is no such chunk.
+    #[error("chunk {chunk} does not exist: {} holds {chunks} chunks", dir.display())]
+    NoSuchChunk {
+        /// The buffer.
+        dir: PathBuf,
+        /// The chunk asked for.
+        chunk: ChunkId,
+        /// The chunks there are.
+        chunks: u64,
+    },
+    /// A chunk cannot be read.
+    #[error("chunk {chunk} cannot be read; rdt-buf verify lists all that is damaged")]
+    Chunk {
+        /// Which one.
+        chunk: ChunkId,
+        /// What is wrong; names the file.
+        #[source]
+        source: rdt_chunk::ChunkError,
+    },
+    /// A chunk is whole and not the one that the manifest describes.
+    #[error(
+        "{}: {what} is {found}, the manifest says {expected}; was a file of another buffer put here? \
+         remove it and run the same rdt-produce command again", path.display()
+    )]
+    ForeignChunk {
+        /// The chunk.
+        path: PathBuf,
+        /// What differs.
+        what: &'static str,
+        /// What the chunk says.
+        found: String,
+        /// What the manifest says.
+        expected: String,
+    },
+    /// A dirty-bit file is not usable.
+    #[error("{}: {what} is {found}, expected {expected}; {remedy}", path.display())]
+    DamagedBits {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        what: &'static str,
+        /// What is there.
+        found: String,
+        /// What should be there.
+        expected: String,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// Chunks may be withdrawn from an unfinished fill only.
+    #[error(
+        "{} is complete: chunk {chunk} cannot be withdrawn any more; fill a new buffer", dir.display()
+    )]
+    WithdrawFromComplete {
+        /// The buffer.
+        dir: PathBuf,
+        /// The chunk.
+        chunk: ChunkId,
+    },
+}
+
+impl BufferError {
+    /// An I/O error, with the remedy that its kind suggests.
+    pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>, source: std::io::Error) -> Self {
+        Self::Io { action, path: path.into(), remedy: remedy(&source), source }
+    }
+}
+
+/// What to do about an I/O error.
+fn remedy(error: &std::io::Error) -> &'static str {
+    use std::io::ErrorKind;
+    match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            "make room or give a --buffer elsewhere; what is published stays whole, \
+             and the same command continues from there"
+        }
+        ErrorKind::ReadOnlyFilesystem => "the file system is read-only: give a --buffer elsewhere",
+        ErrorKind::PermissionDenied => "check the permissions of the folder",
+        ErrorKind::NotFound => "check the path",
+        ErrorKind::NotADirectory => "a part of the path is a file: give another path",
+        _ => "check the disk; what is published stays whole, and the same command continues from there",
+    }
+}

@@ -1,0 +1,73 @@
+//! Names and places in a buffer's directory. The only file that knows them.
+
+use std::path::{Path, PathBuf};
+
+use crate::id::ChunkId;
+
+/// The manifest.
+pub const MANIFEST: &str = "manifest.json";
+/// Folder of published chunks.
+pub const CHUNKS: &str = "chunks";
+/// Folder of dirty-bit files.
+pub const BITS: &str = "bits";
+/// Folder of what is being written; emptied at every start of a producer.
+pub const TMP: &str = "tmp";
+/// The file that the producer holds locked.
+pub const LOCK: &str = "producer.lock";
+
+/// The manifest of the buffer at `dir`.
+pub fn manifest(dir: &Path) -> PathBuf {
+    dir.join(MANIFEST)
+}
+
+/// A published chunk.
+pub fn chunk(dir: &Path, id: ChunkId) -> PathBuf {
+    dir.join(CHUNKS).join(format!("{id}.chunk"))
+}
+
+/// The dirty bits of one generation of a chunk.
+pub fn bits(dir: &Path, id: ChunkId, generation: u64) -> PathBuf {
+    dir.join(BITS).join(format!("{id}-{generation}.bits"))
+}
+
+/// A chunk that is being written.
+pub fn temporary_chunk(dir: &Path, id: ChunkId) -> PathBuf {
+    dir.join(TMP).join(format!("{id}.chunk"))
+}
+
+/// The number in a published chunk's file name; `None` for other files.
+pub fn parse_chunk(file_name: &str) -> Option<ChunkId> {
+    let id = ChunkId::new(file_name.strip_suffix(".chunk")?.parse().ok()?);
+    (format!("{id}.chunk") == file_name).then_some(id)
+}
+
+/// Chunk and generation in a bits file's name; `None` for other files.
+pub fn parse_bits(file_name: &str) -> Option<(ChunkId, u64)> {
+    let (id, generation) = file_name.strip_suffix(".bits")?.split_once('-')?;
+    let (id, generation) = (ChunkId::new(id.parse().ok()?), generation.parse().ok()?);
+    (format!("{id}-{generation}.bits") == file_name).then_some((id, generation))
+}
+
+/// Whether a file of this name may lie in a directory that becomes a buffer: what a file
+/// system, a repository or an earlier start that got no further puts there.
+pub fn is_harmless(file_name: &str) -> bool {
+    file_name.starts_with('.')
+        || [LOCK, CHUNKS, BITS, TMP, "lost+found", "README.md"].contains(&file_name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_parse_back_and_others_do_not() {
+        let id = ChunkId::new(17);
+        assert_eq!(chunk("/b".as_ref(), id), Path::new("/b/chunks/00000017.chunk"));
+        assert_eq!(bits("/b".as_ref(), id, 3), Path::new("/b/bits/00000017-3.bits"));
+        assert_eq!(parse_chunk("00000017.chunk"), Some(id));
+        assert_eq!(parse_bits("00000017-3.bits"), Some((id, 3)));
+        for name in ["17.chunk", "00000017.chunk~", "+0000017.chunk", "x.chunk", "00000017-03.bits"] {
+            assert_eq!((parse_chunk(name), parse_bits(name)), (None, None), "{name}");
+        }
+    }
+}

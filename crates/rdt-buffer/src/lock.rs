@@ -1,0 +1,118 @@
+//! The producer lock: one process at a time changes a buffer.
+//!
+//! The lock is the kernel's, on the open file, so it ends with its holder however that dies. The
+//! pid written into the file is for people only.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use crate::error::BufferError;
+use crate::layout;
+use crate::storage::file_names;
+
+/// Held while a process changes a buffer; released when dropped or when the process ends.
+#[derive(Debug)]
+pub struct ProducerLock {
+    file: File,
+    dir: PathBuf,
+    /// The folder was made for this lock; it is removed again where nothing came of it.
+    made_folder: bool,
+}
+
+impl ProducerLock {
+    /// Locks the buffer at `dir`; makes the folder where there is none.
+    ///
+    /// # Errors
+    /// Another process holds the lock (its pid is named); `dir` holds something that is not a
+    /// buffer; it cannot be made or written.
+    pub fn acquire(dir: &Path) -> Result<Self, BufferError> {
+        let made_folder = !dir.exists();
+        if made_folder {
+            std::fs::create_dir_all(dir).map_err(|e| BufferError::io("create", dir, e))?;
+        }
+        refuse_foreign_folder(dir)?;
+        let path = dir.join(layout::LOCK);
+        loop {
+            let mut file = OpenOptions::new()
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .open(&path)
+                .map_err(|e| BufferError::io("open", &path, e))?;
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => {
+                    return Err(BufferError::Locked { dir: dir.to_owned(), holder: holder(&mut file) });
+                }
+                Err(TryLockError::Error(e)) => return Err(BufferError::io("lock", &path, e)),
+            }
+            // The file may have been removed between open and lock (see `drop`): such a lock
+            // keeps nobody out.
+            if !is_same_file(&file, &path) {
+                continue;
+            }
+            write_pid(&mut file).map_err(|e| BufferError::io("write", &path, e))?;
+            return Ok(Self { file, dir: dir.to_owned(), made_folder });
+        }
+    }
+
+    /// The locked buffer.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+}
+
+impl Drop for ProducerLock {
+    fn drop(&mut self) {
+        let mut made_nothing = false;
+        if self.made_folder && !layout::manifest(&self.dir).exists() {
+            // Nothing came of it: leave no trace. A folder that is not empty stays.
+            let _ = std::fs::remove_file(self.dir.join(layout::LOCK));
+            made_nothing = std::fs::remove_dir(&self.dir).is_ok();
+        }
+        if !made_nothing {
+            // An empty file says that nobody holds the lock.
+            let _ = self.file.set_len(0);
+        }
+    }
+}
+
+/// Errors where `dir` is neither a buffer nor empty.
+pub(crate) fn refuse_foreign_folder(dir: &Path) -> Result<(), BufferError> {
+    if layout::manifest(dir).exists() {
+        return Ok(());
+    }
+    let names = file_names(dir).map_err(|e| BufferError::io("list", dir, e))?;
+    match names.iter().find(|name| !layout::is_harmless(name)) {
+        None => Ok(()),
+        Some(name) => Err(BufferError::NotABuffer {
+            dir: dir.to_owned(),
+            found: format!("it holds {name} and no manifest"),
+            remedy: "give an empty or a new directory as --buffer",
+        }),
+    }
+}
+
+fn holder(file: &mut File) -> String {
+    let mut pid = String::new();
+    match file.read_to_string(&mut pid) {
+        Ok(_) if !pid.trim().is_empty() => pid.trim().to_owned(),
+        _ => "(unknown pid)".to_owned(),
+    }
+}
+
+fn write_pid(file: &mut File) -> std::io::Result<()> {
+    file.set_len(0)?;
+    file.rewind()?;
+    writeln!(file, "{}", std::process::id())
+}
+
+fn is_same_file(file: &File, path: &Path) -> bool {
+    match (file.metadata(), std::fs::metadata(path)) {
+        (Ok(ours), Ok(named)) => (ours.dev(), ours.ino()) == (named.dev(), named.ino()),
+        _ => false,
+    }
+}

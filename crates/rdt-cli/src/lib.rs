@@ -6,5 +6,6 @@
 
 pub mod args;
 pub mod exit;
+pub mod picture;
 pub mod progress;
 pub mod signals;

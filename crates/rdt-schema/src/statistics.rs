@@ -118,6 +118,20 @@ impl StatisticsSum {
         }
     }
 
+    /// Adds the sums of `other`. Rounding depends on the grouping of rows, so whoever wants
+    /// equal bits merges equal groups in an equal order.
+    pub fn merge(&mut self, other: &Self) {
+        self.count += other.count;
+        for entry in 0..STATE_DIM {
+            self.nonzero[entry] += other.nonzero[entry];
+            self.sum[entry] += other.sum[entry];
+            self.nonzero_sum[entry] += other.nonzero_sum[entry];
+            self.nonzero_sum_sq[entry] += other.nonzero_sum_sq[entry];
+            self.min[entry] = self.min[entry].min(other.min[entry]);
+            self.max[entry] = self.max[entry].max(other.max[entry]);
+        }
+    }
+
     /// Rows added.
     pub fn rows(&self) -> u64 {
         self.count

@@ -4,7 +4,7 @@
 //! tests can put a failing one in place of the disk. Reading is not here: chunks are mapped.
 
 use std::fmt::Debug;
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Seek, Write};
 use std::path::{Path, PathBuf};
 
 /// Where a buffer is written.
@@ -94,13 +94,6 @@ pub(crate) fn file_names(folder: &Path) -> io::Result<Vec<String>> {
     }
     names.sort_unstable();
     Ok(names)
-}
-
-/// The first `length` bytes of a file, fewer where it is shorter.
-pub(crate) fn read_start(path: &Path, length: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    std::fs::File::open(path)?.take(length).read_to_end(&mut bytes)?;
-    Ok(bytes)
 }
 
 /// The folder that a path lies in.

@@ -156,7 +156,7 @@ impl BufferWriter {
         chunk.file.get_mut().sync().map_err(io("sync", &chunk.path))?;
         // The bits come first: a reader that sees the chunk must find them.
         let bits = layout::bits(self.dir(), chunk.id, chunk.generation);
-        bits::create(&*self.storage, &bits, chunk.id, chunk.generation, summary.samples)?;
+        bits::create(&*self.storage, &bits, chunk.id, chunk.generation, summary.header.samples)?;
         let path = layout::chunk(self.dir(), chunk.id);
         self.storage.rename(&chunk.path, &path).map_err(io("rename a temporary file to", &path))?;
         chunk.published = true;

@@ -1,0 +1,185 @@
+//! What can end a plan or a fill.
+
+use std::path::PathBuf;
+
+use rdt_buffer::BufferError;
+use rdt_chunk::ChunkError;
+use rdt_episode::EpisodeError;
+use rdt_schema::{Omission, SchemaError};
+
+/// A fill that cannot start or go on. A bad episode is none: it is skipped and named.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProducerError {
+    /// A wrong argument.
+    #[error("{argument} is {found}, expected {expected}")]
+    Argument {
+        /// Which one.
+        argument: String,
+        /// What was given.
+        found: String,
+        /// What may be given, and what to do.
+        expected: String,
+    },
+    /// A configuration file, list or card is wrong.
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
+    /// A data set's files cannot be listed or opened at all.
+    #[error("data set {dataset} cannot be opened")]
+    Dataset {
+        /// The data set.
+        dataset: String,
+        /// Why.
+        #[source]
+        source: EpisodeError,
+    },
+    /// Nothing of a data set can be used.
+    #[error(
+        "data set {dataset}: no episode can be used ({skipped} skipped, {filtered} filtered out, \
+         {files} files); {}", first_reason(.examples)
+    )]
+    NoEpisodes {
+        /// The data set.
+        dataset: String,
+        /// Files found.
+        files: u64,
+        /// Faulty files and episodes.
+        skipped: u64,
+        /// Episodes left out by design.
+        filtered: u64,
+        /// The first few, with their reasons.
+        examples: Vec<Omission>,
+    },
+    /// The buffer was begun with other settings.
+    #[error(
+        "{} was begun with other settings: {what} was {was}, is now {now}; \
+         run it with the former, give another --buffer, or remove the directory", dir.display()
+    )]
+    OtherSettings {
+        /// The buffer.
+        dir: PathBuf,
+        /// Which setting.
+        what: String,
+        /// What it was.
+        was: String,
+        /// What it is now.
+        now: String,
+    },
+    /// Source files are not what they were when the fill began.
+    #[error(
+        "the files of data set {dataset} have changed since the fill of {} began: {change}; \
+         put them back as they were, give another --buffer, or remove the directory to fill anew",
+        dir.display()
+    )]
+    SourceChanged {
+        /// The buffer.
+        dir: PathBuf,
+        /// The data set.
+        dataset: String,
+        /// What differs.
+        change: String,
+    },
+    /// The plan needs more chunks than allowed.
+    #[error(
+        "--num-chunks is {limit}, but {samples} samples need {needed} chunks of {chunk_size}; \
+         leave --num-chunks out, raise --chunk-size, or use --follow, which replaces consumed samples"
+    )]
+    TooFewChunks {
+        /// Chunks allowed.
+        limit: u32,
+        /// Chunks needed.
+        needed: u64,
+        /// Samples planned.
+        samples: u64,
+        /// Samples a chunk.
+        chunk_size: u32,
+    },
+    /// More samples than chunk numbers allow.
+    #[error("{samples} samples need {needed} chunks of {chunk_size}, at most 4294967295 are possible; raise --chunk-size")]
+    TooManyChunks {
+        /// Samples planned.
+        samples: u64,
+        /// Chunks needed.
+        needed: u64,
+        /// Samples a chunk.
+        chunk_size: u32,
+    },
+    /// The buffer cannot be read or written.
+    #[error(transparent)]
+    Buffer(#[from] BufferError),
+    /// A chunk cannot be written.
+    #[error("writing stopped at chunk {chunk}; what is published stays, and the same command continues")]
+    Chunk {
+        /// Which one.
+        chunk: rdt_buffer::ChunkId,
+        /// Why.
+        #[source]
+        source: ChunkError,
+    },
+    /// Somebody asked to stop.
+    #[error(
+        "interrupted with {published} of {chunks} chunks in {}; the same command continues from there",
+        dir.display()
+    )]
+    Interrupted {
+        /// The buffer.
+        dir: PathBuf,
+        /// Chunks published.
+        published: u64,
+        /// Chunks of the plan.
+        chunks: u64,
+    },
+    /// Somebody asked to stop before anything was written.
+    #[error("interrupted while planning; nothing was written")]
+    InterruptedWhilePlanning,
+    /// A worker thread ended without a word: a defect of this program.
+    #[error("a worker of the fill died; what is published stays; please report this")]
+    WorkerDied,
+}
+
+impl ProducerError {
+    /// Whether the user must change what they typed or wrote (exit code 2), rather than the
+    /// world having failed (1).
+    pub fn is_usage(&self) -> bool {
+        match self {
+            Self::Argument { .. }
+            | Self::Schema(_)
+            | Self::OtherSettings { .. }
+            | Self::TooFewChunks { .. }
+            | Self::TooManyChunks { .. } => true,
+            Self::Buffer(error) => {
+                matches!(error, BufferError::NotABuffer { .. } | BufferError::OtherVersion { .. })
+            }
+            _ => false,
+        }
+    }
+}
+
+fn first_reason(examples: &[Omission]) -> String {
+    if examples.is_empty() {
+        return "check the path and the card's file pattern".into();
+    }
+    let reasons: Vec<String> = examples.iter().map(describe).collect();
+    format!("the first: {}", reasons.join("; "))
+}
+
+/// An omission in one line: data set, place, reason.
+pub(crate) fn describe(omission: &Omission) -> String {
+    let Omission { dataset, source, episode, reason } = omission;
+    match episode.as_str() {
+        "" => format!("{dataset}/{source}: {reason}"),
+        episode => format!("{dataset}/{source}:{episode}: {reason}"),
+    }
+}
+
+/// An error and its causes in one line.
+pub(crate) fn in_full(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,71 @@
+//! What a running fill tells whoever watches it, and how it is asked to stop.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rdt_buffer::{ChunkId, Recovered};
+use rdt_schema::Omission;
+
+/// Something that happened. Told as it happens, from any thread.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// So many source files have been looked at.
+    Scanned {
+        /// Files done.
+        files: u64,
+        /// Files there are.
+        total: u64,
+    },
+    /// A file or episode is left out because something is wrong with it.
+    Skipped(&'a Omission),
+    /// An episode is left out by design.
+    Filtered(&'a Omission),
+    /// A killed producer's leftovers were cleaned away.
+    Recovered(Recovered),
+    /// Published chunks are removed, since the plan has changed since.
+    Withdrawn {
+        /// How many.
+        chunks: u64,
+    },
+    /// The plan stands, and writing begins.
+    Planned {
+        /// Samples of the whole plan.
+        samples: u64,
+        /// Chunks of the whole plan.
+        chunks: u64,
+        /// Samples that are in published chunks already.
+        published_samples: u64,
+    },
+    /// A chunk was published.
+    Published {
+        /// Which one.
+        chunk: ChunkId,
+        /// Its samples.
+        samples: u32,
+        /// Bytes of its file.
+        bytes: u64,
+    },
+}
+
+/// Asks a fill to stop at its next safe point. Clones share one flag.
+#[derive(Debug, Clone, Default)]
+pub struct StopFlag(Arc<AtomicBool>);
+
+impl StopFlag {
+    /// Asks.
+    pub fn stop(&self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether somebody has asked.
+    pub fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl From<Arc<AtomicBool>> for StopFlag {
+    fn from(flag: Arc<AtomicBool>) -> Self {
+        Self(flag)
+    }
+}

@@ -1,0 +1,140 @@
+//! The data sets of a fill, opened: cards found, files listed, paths held against each other.
+
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+use rdt_episode::{Dataset, EpisodeError, Extremes};
+use rdt_schema::{DatasetCard, DatasetSchema};
+
+use crate::error::ProducerError;
+use crate::options::Options;
+use crate::spec::DatasetSpec;
+
+/// The data sets of a fill, in the order of their index in manifest and chunks.
+#[derive(Debug)]
+pub struct Sources {
+    pub(crate) list: Vec<Source>,
+}
+
+/// One opened data set.
+#[derive(Debug)]
+pub(crate) struct Source {
+    pub(crate) spec: DatasetSpec,
+    pub(crate) root: PathBuf,
+    pub(crate) card: DatasetCard,
+    pub(crate) dataset: Dataset,
+}
+
+/// What tells that a file is still the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Fingerprint {
+    pub(crate) bytes: u64,
+    pub(crate) modified_ns: u64,
+}
+
+impl Sources {
+    /// Finds the cards and lists the files.
+    ///
+    /// # Errors
+    /// No data set, a name twice, a path that is missing, inside another's or twice; a card that
+    /// is missing or wrong; a folder that cannot be listed.
+    pub fn open(options: &Options) -> Result<Self, ProducerError> {
+        check_names(&options.datasets)?;
+        let mut list: Vec<Source> = Vec::new();
+        for spec in &options.datasets {
+            let root = std::fs::canonicalize(&spec.path).map_err(|error| ProducerError::Argument {
+                argument: format!("the path of data set {}", spec.name),
+                found: format!("{} ({error})", spec.path.display()),
+                expected: "a folder with episodes, or a file; check the path".into(),
+            })?;
+            check_paths(&list, spec, &root)?;
+            let card = DatasetCard::find(&spec.card, options.config_dir.as_deref())?;
+            let dataset = Dataset::open(&spec.name, card.clone(), &root, &options.config)
+                .map_err(|source| ProducerError::Dataset { dataset: spec.name.clone(), source })?;
+            list.push(Source { spec: spec.clone(), root, card, dataset });
+        }
+        Ok(Self { list })
+    }
+
+    /// Schemas in the order of the data set index.
+    pub fn schemas(&self) -> Vec<DatasetSchema> {
+        self.list.iter().map(|source| source.dataset.schema().clone()).collect()
+    }
+}
+
+impl Source {
+    /// The extremes of the first pass as the manifest keeps them; null without one.
+    pub(crate) fn extremes_json(&self) -> serde_json::Value {
+        match self.dataset.extremes() {
+            Some(extremes) if self.card.needs_extremes() => {
+                serde_json::to_value(extremes).unwrap_or(serde_json::Value::Null)
+            }
+            _ => serde_json::Value::Null,
+        }
+    }
+
+    /// Takes the extremes of a former run, or makes the first pass where there are none.
+    pub(crate) fn prepare(&mut self, known: Option<&serde_json::Value>) -> Result<(), ProducerError> {
+        if !self.card.needs_extremes() {
+            return Ok(());
+        }
+        let known = known.and_then(|value| serde_json::from_value::<Extremes>(value.clone()).ok());
+        match known {
+            Some(extremes) => {
+                self.dataset.restore(extremes);
+                Ok(())
+            }
+            None => self.dataset.prepare().map_err(|source| self.error(source)),
+        }
+    }
+
+    pub(crate) fn fingerprint(&self, file: &str) -> Option<Fingerprint> {
+        let data = std::fs::metadata(self.path(file)).ok()?;
+        let modified = data.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
+        Some(Fingerprint { bytes: data.len(), modified_ns: modified.as_nanos() as u64 })
+    }
+
+    pub(crate) fn path(&self, file: &str) -> PathBuf {
+        if self.root.is_file() { self.root.clone() } else { self.root.join(file) }
+    }
+
+    pub(crate) fn error(&self, source: EpisodeError) -> ProducerError {
+        ProducerError::Dataset { dataset: self.spec.name.clone(), source }
+    }
+}
+
+fn check_names(specs: &[DatasetSpec]) -> Result<(), ProducerError> {
+    if specs.is_empty() || specs.len() > usize::from(u16::MAX) {
+        return Err(ProducerError::Argument {
+            argument: "--dataset".into(),
+            found: format!("given {} times", specs.len()),
+            expected: "at least one data set, as NAME=PATH".into(),
+        });
+    }
+    for (index, spec) in specs.iter().enumerate() {
+        if specs[..index].iter().any(|before| before.name == spec.name) {
+            return Err(ProducerError::Argument {
+                argument: "--dataset".into(),
+                found: format!("the name {} twice", spec.name),
+                expected: format!("another name for each, such as {0}2:{1}=PATH", spec.name, spec.card),
+            });
+        }
+    }
+    Ok(())
+}
+
+fn check_paths(before: &[Source], spec: &DatasetSpec, root: &Path) -> Result<(), ProducerError> {
+    match before.iter().find(|other| root.starts_with(&other.root) || other.root.starts_with(root)) {
+        None => Ok(()),
+        Some(other) => Err(ProducerError::Argument {
+            argument: format!("the path of data set {}", spec.name),
+            found: format!(
+                "{}, which shares files with data set {} at {}",
+                root.display(),
+                other.spec.name,
+                other.root.display()
+            ),
+            expected: "paths that do not contain each other: every episode would be in the buffer twice".into(),
+        }),
+    }
+}

@@ -1,1 +1,36 @@
-//! t
+//! The RDT network and how it is trained.
+//!
+//! Everything that touches a tensor is here, and nothing else is: batches come from
+//! `rdt-consumer` as plain memory and become tensors in [`batch`]. The network is RDT's,
+//! with the names of its state_dict; `docs` of each module say which part.
+//!
+//! [`train`] is the loop, meant to be read from top to bottom.
+
+#![deny(unsafe_code)]
+
+pub mod adaptor;
+pub mod attention;
+pub mod block;
+pub mod device;
+pub mod diffusion;
+pub mod ema;
+pub mod embedder;
+pub mod encoder;
+mod error;
+pub mod flat_parameters;
+pub mod linear;
+pub mod metrics;
+pub mod network;
+pub mod norm;
+pub mod optimizer;
+pub mod position;
+pub mod random;
+pub mod sampler;
+pub mod schedule;
+pub mod tensor_file;
+
+#[cfg(test)]
+mod golden_tests;
+
+pub use error::TrainError;
+pub use network::{NetworkShape, Rdt};

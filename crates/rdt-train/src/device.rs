@@ -1,0 +1,66 @@
+//! Where to compute, and why there.
+//!
+//! Linkers drop `libtorch_cuda.so` from a program, since it calls nothing in it by name;
+//! libtorch then says that there is no CUDA. So the library is loaded at start-up, where the
+//! machine has a GPU driver. A libtorch without its CUDA part works too, on the CPU.
+
+use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
+use serde::{Deserialize, Serialize};
+use tch::{Cuda, Device};
+
+use crate::error::TrainError;
+
+/// RDT's machines have CUDA; ours may not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeviceChoice {
+    /// CUDA where it works, else the CPU.
+    #[default]
+    Auto,
+    /// The CPU.
+    Cpu,
+    /// The first CUDA device, or an error.
+    Cuda,
+}
+
+/// The device, and the reason for the log.
+///
+/// # Errors
+/// CUDA was asked for and does not work; the error says what is missing.
+pub fn choose(choice: DeviceChoice) -> Result<(Device, String), TrainError> {
+    if choice == DeviceChoice::Cpu {
+        return Ok((Device::Cpu, "asked for with --device cpu".into()));
+    }
+    match find_cuda() {
+        Ok(count) => Ok((Device::Cuda(0), format!("CUDA works, the first of {count} devices"))),
+        Err(reason) if choice == DeviceChoice::Auto => Ok((Device::Cpu, reason)),
+        Err(reason) => Err(TrainError::Setting {
+            what: "--device".into(),
+            found: "cuda".into(),
+            expected: format!("cpu or auto, since CUDA does not work here: {reason}"),
+        }),
+    }
+}
+
+fn find_cuda() -> Result<i64, String> {
+    load("libcuda.so.1").map_err(|_| "no GPU driver here (libcuda.so.1 not found)".to_owned())?;
+    load("libtorch_cuda.so").map_err(|error| {
+        format!("there is a GPU driver, but this libtorch has no CUDA part that loads ({error})")
+    })?;
+    if !Cuda::is_available() {
+        return Err("there is a GPU driver and libtorch has CUDA, but it finds no usable device".into());
+    }
+    Ok(Cuda::device_count())
+}
+
+/// Loads a library for the rest of the process, its symbols visible to the ones already there.
+#[expect(unsafe_code, reason = "the only way to load a library at run time")]
+fn load(name: &str) -> Result<(), libloading::Error> {
+    // SAFETY: the initialisers that run are those of the GPU driver and of libtorch itself,
+    // the same that run where the linker keeps the libraries; it happens before any other
+    // use of CUDA in the process.
+    let library = unsafe { Library::open(Some(name), RTLD_NOW | RTLD_GLOBAL) }?;
+    // Never unloaded: libtorch keeps pointers into it.
+    std::mem::forget(library);
+    Ok(())
+}

@@ -1,0 +1,60 @@
+//! Moving average of the weights, with a decay that grows.
+
+use rdt_schema::config::EmaConfig;
+use tch::{TchError, Tensor};
+
+/// The average, in a buffer of the parameters' layout, and how often it was updated.
+#[derive(Debug)]
+pub struct Ema {
+    settings: EmaConfig,
+    average: Tensor,
+    updates: u64,
+}
+
+impl Ema {
+    /// Starts at the given parameters.
+    ///
+    /// # Errors
+    /// The memory is not there.
+    pub fn new(settings: EmaConfig, parameters: &Tensor) -> Result<Self, TchError> {
+        let average = tch::no_grad(|| parameters.f_detach_copy())?;
+        Ok(Self { settings, average, updates: 0 })
+    }
+
+    /// The average.
+    pub fn average(&self) -> &Tensor {
+        &self.average
+    }
+
+    /// Updates so far. Saved in checkpoints: RDT restarts it, and so copies twice.
+    pub fn updates(&self) -> u64 {
+        self.updates
+    }
+
+    /// Takes up the count of a checkpoint whose average was read into [`Ema::average`].
+    pub fn resume_at(&mut self, updates: u64) {
+        self.updates = updates;
+    }
+
+    /// Moves the average towards the parameters.
+    ///
+    /// # Errors
+    /// The buffers are not of one layout.
+    pub fn update(&mut self, parameters: &Tensor) -> Result<(), TchError> {
+        let decay = self.decay();
+        let _ = tch::no_grad(|| self.average.f_lerp_(&parameters.detach(), 1.0 - decay))?;
+        self.updates += 1;
+        Ok(())
+    }
+
+    /// What is kept of the average in the coming update: 0 in the first two.
+    pub fn decay(&self) -> f64 {
+        let EmaConfig { update_after_step, inv_gamma, power, min_value, max_value } = self.settings;
+        let step = self.updates as i64 - update_after_step - 1;
+        if step <= 0 {
+            return 0.0;
+        }
+        let grown = 1.0 - (1.0 + step as f64 / inv_gamma).powf(-power);
+        grown.min(max_value).max(min_value)
+    }
+}

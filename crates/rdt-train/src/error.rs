@@ -1,0 +1,79 @@
+//! What can go wrong in training, for a person: place, found, expected, remedy.
+
+use std::path::PathBuf;
+
+use tch::TchError;
+
+/// A failure of the network, the trainer or its files.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrainError {
+    /// libtorch refused an operation; most often memory ran out.
+    #[error("libtorch failed; if memory ran out, lower --train-batch-size and raise --gradient-accumulation-steps")]
+    Torch {
+        /// libtorch's own words.
+        #[from]
+        source: TchError,
+    },
+    /// The configuration or a flag asks for something that cannot be.
+    #[error("{what} is {found}, expected {expected}")]
+    Setting {
+        /// Key or flag.
+        what: String,
+        /// Its value.
+        found: String,
+        /// What it may be, and what to do.
+        expected: String,
+    },
+    /// A file cannot be read or written.
+    #[error("{}: cannot {action}", path.display())]
+    File {
+        /// The file or folder.
+        path: PathBuf,
+        /// What was being done.
+        action: &'static str,
+        /// Why it failed.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A file was read and does not fit.
+    #[error("{}: {found}; expected {expected}", path.display())]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        found: String,
+        /// What should be there, and what to do.
+        expected: String,
+    },
+    /// Loss or gradient became infinite or not a number.
+    #[error(
+        "step {step}: {what} is {value}; the step was not applied and the samples of its batch are listed in {}; \
+         look at them with `rdt-buf show`, or lower --learning-rate", list.display()
+    )]
+    NonFinite {
+        /// Optimiser step, from 0.
+        step: u64,
+        /// `loss` or `gradient norm`.
+        what: &'static str,
+        /// Its value.
+        value: f64,
+        /// File with the ids of the samples.
+        list: PathBuf,
+    },
+    /// The samples could not be delivered.
+    #[error("the data loader stopped")]
+    Data {
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+impl TrainError {
+    /// A [`TrainError::File`] about `path`, for `map_err`.
+    pub(crate) fn file(path: impl Into<PathBuf>, action: &'static str) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::File { path, action, source }
+    }
+}

@@ -142,10 +142,6 @@ impl Tensors {
     pub fn find(&self, name: &str) -> Option<&Tensor> {
         self.0.get(name)
     }
-
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str)
-    }
 }
 
 impl Tensor {

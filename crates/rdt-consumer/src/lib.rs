@@ -1,1 +1,36 @@
-//! rdt-consumer
+//! The consumer's data path: order, read-ahead, decode, preprocess, batch.
+//!
+//! ```text
+//! Order --SampleId--> SampleSource --SampleView--> slot of a Batch --rejoined--> Batch
+//! ```
+//!
+//! [`Order`] and [`BatchOrder`] say which samples a batch holds; [`Loader`] fills batches with worker
+//! threads, each decoding straight into its slot of the batch being built, and delivers them
+//! in order. What a batch holds is a pure function of (buffer, seed, position): threads, ranks
+//! and interruptions do not show in it.
+//!
+//! This crate knows no episodes, no producer and no tensors.
+#![forbid(unsafe_code)]
+
+mod bad_sample;
+pub mod batch;
+pub mod batch_order;
+mod draw;
+mod error;
+pub mod loader;
+pub mod order;
+pub mod preprocess;
+pub mod rows;
+mod slot;
+pub mod source;
+pub mod statistics;
+
+pub use bad_sample::{BadSample, OnBadSample};
+pub use batch::{Batch, BatchShape, Delivery, FrameImage, SampleRecord};
+pub use batch_order::{BatchOrder, LastBatch, Position};
+pub use error::ConsumerError;
+pub use loader::{Loader, LoaderOptions};
+pub use order::Order;
+pub use preprocess::Preprocessor;
+pub use source::SampleSource;
+pub use statistics::LoaderStatistics;

@@ -1,0 +1,47 @@
+//! Samples that cannot be read: how they are named and what happens to their place.
+
+use std::fmt;
+
+use rdt_buffer::{ChunkId, SampleId, SlotIndex};
+use rdt_schema::Origin;
+use serde::{Deserialize, Serialize};
+
+/// What a loader does with a sample that cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnBadSample {
+    /// Names and counts it and delivers another one in its place: the sample half an epoch
+    /// later in the order (around its end), or the first good one behind it. A function of the
+    /// position, so all thread and rank counts agree on it.
+    #[default]
+    Skip,
+    /// Ends the sequence with an error that names it.
+    Fail,
+}
+
+/// A sample that could not be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BadSample {
+    /// Its id.
+    pub sample: SampleId,
+    /// The chunk that holds it.
+    pub chunk: ChunkId,
+    /// Its slot there.
+    pub slot: SlotIndex,
+    /// Source file and episode; none where the chunk itself cannot be opened.
+    pub origin: Option<Origin>,
+    /// Original step; none where the chunk itself cannot be opened.
+    pub step: Option<u32>,
+    /// Why, with all causes.
+    pub reason: String,
+}
+
+impl fmt::Display for BadSample {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "sample {} (chunk {}, slot {}", self.sample, self.chunk, self.slot)?;
+        if let (Some(origin), Some(step)) = (&self.origin, self.step) {
+            write!(f, ", from {origin} step {step}")?;
+        }
+        write!(f, ") cannot be read: {}", self.reason)
+    }
+}

@@ -1,0 +1,301 @@
+//! A batch: what one training step takes, as plain arrays.
+//!
+//! Arrays are row-major, one row a sample, and come from a pool: dropping a batch gives them
+//! back to the loader that made it. Nothing here is a tensor; a trainer copies or wraps the
+//! slices at its own edge. Time masks of states and actions are not delivered, since RDT's loss
+//! does not use them.
+
+use crossbeam_channel::Sender;
+use rdt_buffer::SampleId;
+use rdt_schema::STATE_DIM;
+
+use crate::batch_order::Position;
+use crate::rows::{Row, Rows};
+
+/// Sizes that all samples of a loader share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BatchShape {
+    /// Rows of the action window (RDT: 64).
+    pub action_rows: usize,
+    /// Frames a camera contributes (RDT: 2).
+    pub history: usize,
+    /// Cameras that the network sees: the first ones of the four slots (RDT: 3).
+    pub cameras: usize,
+}
+
+impl BatchShape {
+    /// Images of a sample.
+    pub fn images(&self) -> usize {
+        self.history * self.cameras
+    }
+}
+
+/// In which form images are delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    /// Preprocessed on the CPU to squares of `size` pixels, equal to RDT's own.
+    Pixel {
+        /// Side in pixels (RDT: 384).
+        size: usize,
+    },
+    /// Decoded, upright RGB frames of their own size, for preprocessing elsewhere.
+    Frames,
+}
+
+/// A decoded frame; of no size where the image is invalid.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct FrameImage {
+    /// Rows.
+    pub height: usize,
+    /// Columns.
+    pub width: usize,
+    /// `(height, width, 3)`, RGB.
+    pub pixels: Vec<u8>,
+}
+
+/// What is not an array: one sample's names and numbers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SampleRecord {
+    /// The sample; after a replacement the one that took the place.
+    pub sample: SampleId,
+    /// Its data set: a position in [`Loader::dataset_names`](crate::Loader::dataset_names).
+    pub dataset: usize,
+    /// Original step in the episode.
+    pub step: u32,
+    /// Steps a second; 0 where unknown.
+    pub ctrl_freq: f32,
+    /// The wording drawn for this visit of the sample.
+    pub instruction: String,
+    /// Its position among the episode's wordings.
+    pub instruction_index: usize,
+    /// For each image, in the order of [`Batch::images`], whether it shows a frame; the others
+    /// are background.
+    pub image_valid: Vec<bool>,
+    /// For [`Delivery::Frames`]: the images, in the order of [`Batch::images`]; else empty.
+    pub frames: Vec<FrameImage>,
+}
+
+impl Default for SampleRecord {
+    /// A record that no sample has been written to.
+    fn default() -> Self {
+        Self {
+            sample: SampleId::new(0),
+            dataset: 0,
+            step: 0,
+            ctrl_freq: 0.0,
+            instruction: String::new(),
+            instruction_index: 0,
+            image_valid: Vec::new(),
+            frames: Vec::new(),
+        }
+    }
+}
+
+/// One batch of one rank.
+///
+/// An incomplete last batch has fewer samples; a rank's piece of it may have none.
+#[derive(Debug)]
+pub struct Batch {
+    position: Position,
+    next: Position,
+    shape: BatchShape,
+    delivery: Delivery,
+    len: usize,
+    store: Store,
+    pool: Sender<Store>,
+}
+
+impl Batch {
+    pub(crate) fn assemble(
+        (position, next): (Position, Position),
+        shape: BatchShape,
+        delivery: Delivery,
+        mut store: Store,
+        slots: Vec<Slot>,
+        pool: Sender<Store>,
+    ) -> Self {
+        let len = slots.len();
+        store.rejoin(slots);
+        Self { position, next, shape, delivery, len, store, pool }
+    }
+
+    /// Which batch this is.
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    /// Where to start for the batch after this one: what a checkpoint saves.
+    pub fn next_position(&self) -> Position {
+        self.next
+    }
+
+    /// Samples in it.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether this rank's piece has no samples.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Bytes of its arrays and frames.
+    pub fn bytes(&self) -> u64 {
+        let arrays = [
+            self.state(),
+            self.state_mask(),
+            self.actions(),
+            self.state_std(),
+            self.state_norm(),
+            self.images(),
+        ];
+        let frames = self.samples().iter().flat_map(|sample| &sample.frames);
+        let bytes = arrays.map(size_of_val).iter().sum::<usize>()
+            + frames.map(|frame| frame.pixels.len()).sum::<usize>();
+        bytes as u64
+    }
+
+    /// Sizes of the rows.
+    pub fn shape(&self) -> BatchShape {
+        self.shape
+    }
+
+    /// In which form the images are.
+    pub fn delivery(&self) -> Delivery {
+        self.delivery
+    }
+
+    /// Names and numbers of the samples.
+    pub fn samples(&self) -> &[SampleRecord] {
+        &self.store.records[..self.len]
+    }
+
+    /// `(len, 128)`: the state at the sample's own step, the last row of its window.
+    pub fn state(&self) -> &[f32] {
+        self.store.state.first(self.len)
+    }
+
+    /// `(len, 128)`: 1 where the data set's state fills the entry.
+    pub fn state_mask(&self) -> &[f32] {
+        self.store.state_mask.first(self.len)
+    }
+
+    /// `(len, action_rows, 128)`.
+    pub fn actions(&self) -> &[f32] {
+        self.store.actions.first(self.len)
+    }
+
+    /// `(len, 128)`: the episode's standard deviation of the states.
+    pub fn state_std(&self) -> &[f32] {
+        self.store.state_std.first(self.len)
+    }
+
+    /// `(len, 128)`: the episode's root mean square of the states (or actions).
+    pub fn state_norm(&self) -> &[f32] {
+        self.store.state_norm.first(self.len)
+    }
+
+    /// For [`Delivery::Pixel`]: `(len, history * cameras, 3, size, size)`, the oldest frame of all
+    /// cameras first (external, right wrist, left wrist), invalid images background; else empty.
+    pub fn images(&self) -> &[f32] {
+        self.store.images.first(self.len)
+    }
+}
+
+impl Drop for Batch {
+    fn drop(&mut self) {
+        // The loader may be gone: then the arrays are freed.
+        let _ = self.pool.send(std::mem::take(&mut self.store));
+    }
+}
+
+/// The recycled arrays of a batch.
+#[derive(Debug)]
+pub(crate) struct Store {
+    state: Rows<f32>,
+    state_mask: Rows<f32>,
+    actions: Rows<f32>,
+    state_std: Rows<f32>,
+    state_norm: Rows<f32>,
+    images: Rows<f32>,
+    records: Vec<SampleRecord>,
+    backgrounds: Vec<Vec<bool>>,
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self::new(0, &BatchShape { action_rows: 0, history: 0, cameras: 0 }, Delivery::Frames)
+    }
+}
+
+impl Store {
+    /// Arrays for `samples` samples; their pages are touched when they are first written.
+    pub(crate) fn new(samples: usize, shape: &BatchShape, delivery: Delivery) -> Self {
+        let image_floats = match delivery {
+            Delivery::Pixel { size } => shape.images() * 3 * size * size,
+            Delivery::Frames => 0,
+        };
+        Self {
+            state: Rows::zeroed(samples, STATE_DIM),
+            state_mask: Rows::zeroed(samples, STATE_DIM),
+            actions: Rows::zeroed(samples, shape.action_rows * STATE_DIM),
+            state_std: Rows::zeroed(samples, STATE_DIM),
+            state_norm: Rows::zeroed(samples, STATE_DIM),
+            images: Rows::zeroed(samples, image_floats),
+            records: vec![SampleRecord::default(); samples],
+            backgrounds: vec![vec![false; shape.images()]; samples],
+        }
+    }
+
+    /// Lends the place of the first `samples` samples.
+    pub(crate) fn lend(&mut self, samples: usize) -> Vec<Slot> {
+        (0..samples)
+            .map(|index| Slot {
+                state: self.state.lend(),
+                state_mask: self.state_mask.lend(),
+                actions: self.actions.lend(),
+                state_std: self.state_std.lend(),
+                state_norm: self.state_norm.lend(),
+                images: self.images.lend(),
+                record: std::mem::take(&mut self.records[index]),
+                background: std::mem::take(&mut self.backgrounds[index]),
+            })
+            .collect()
+    }
+
+    fn rejoin(&mut self, slots: Vec<Slot>) {
+        let (mut state, mut state_mask, mut actions) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut state_std, mut state_norm, mut images) = (Vec::new(), Vec::new(), Vec::new());
+        for (index, slot) in slots.into_iter().enumerate() {
+            state.push(slot.state);
+            state_mask.push(slot.state_mask);
+            actions.push(slot.actions);
+            state_std.push(slot.state_std);
+            state_norm.push(slot.state_norm);
+            images.push(slot.images);
+            self.records[index] = slot.record;
+            self.backgrounds[index] = slot.background;
+        }
+        self.state.rejoin(state);
+        self.state_mask.rejoin(state_mask);
+        self.actions.rejoin(actions);
+        self.state_std.rejoin(state_std);
+        self.state_norm.rejoin(state_norm);
+        self.images.rejoin(images);
+    }
+}
+
+/// The place of one sample in a batch being built, owned by the thread that fills it.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    pub(crate) state: Row<f32>,
+    pub(crate) state_mask: Row<f32>,
+    pub(crate) actions: Row<f32>,
+    pub(crate) state_std: Row<f32>,
+    pub(crate) state_norm: Row<f32>,
+    pub(crate) images: Row<f32>,
+    pub(crate) record: SampleRecord,
+    /// Per image, whether its pixels already are background from an earlier use: absent
+    /// cameras are a third of LIBERO's batch, and need not be written again each time.
+    pub(crate) background: Vec<bool>,
+}

@@ -1,0 +1,131 @@
+//! What can go wrong between a buffer and a batch.
+
+use rdt_buffer::BufferError;
+
+use crate::bad_sample::BadSample;
+
+/// An error of the consumer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConsumerError {
+    /// The buffer holds no samples.
+    #[error("the buffer holds no samples; fill it with rdt-produce --fill-up")]
+    NoSamples,
+    /// More samples than the order can permute.
+    #[error("{samples} samples are more than the order can permute; expected at most {most}")]
+    TooManySamples {
+        /// Samples of the buffer.
+        samples: u64,
+        /// The limit.
+        most: u64,
+    },
+    /// A batch of no samples.
+    #[error("global batch size is 0, expected at least 1")]
+    EmptyBatch,
+    /// No ranks.
+    #[error("world size is 0, expected at least 1")]
+    NoRanks,
+    /// A rank that the world does not have.
+    #[error("rank is {rank}, expected less than the world size {world}")]
+    Rank {
+        /// The rank asked for.
+        rank: u32,
+        /// Ranks there are.
+        world: u32,
+    },
+    /// Ranks that would get no sample of any batch.
+    #[error(
+        "global batch size {global_batch} leaves ranks without samples, expected at least the world size {world}"
+    )]
+    BatchUnderWorld {
+        /// Samples of a batch.
+        global_batch: u32,
+        /// Ranks there are.
+        world: u32,
+    },
+    /// Dropping the incomplete batch leaves none.
+    #[error(
+        "the buffer holds {samples} samples, fewer than one global batch of {global_batch}, \
+         and the incomplete batch is dropped; keep it or take a smaller batch"
+    )]
+    AllDropped {
+        /// Samples of the buffer.
+        samples: u64,
+        /// Samples of a batch.
+        global_batch: u32,
+    },
+    /// A start beyond the end of the epoch.
+    #[error("start batch is {batch}, expected at most {batches}, the batches of an epoch")]
+    StartBatch {
+        /// The batch asked for.
+        batch: u64,
+        /// Batches of an epoch.
+        batches: u64,
+    },
+    /// A data set whose samples do not have the sizes that batches are laid out for.
+    #[error(
+        "data set {dataset}: {what} is {found}, expected {expected} as configured; train with the \
+         configuration that the buffer was made with"
+    )]
+    Shape {
+        /// The data set.
+        dataset: String,
+        /// Which size differs.
+        what: &'static str,
+        /// What its samples have.
+        found: usize,
+        /// What the batch is laid out for.
+        expected: usize,
+    },
+    /// More cameras than samples have slots.
+    #[error("number of cameras is {found}, expected 1 to {most}")]
+    Cameras {
+        /// The number asked for.
+        found: usize,
+        /// Camera slots of a sample.
+        most: usize,
+    },
+    /// A frame whose bytes do not match its size.
+    #[error("image of {height} x {width} holds {found} bytes, expected {expected}")]
+    Image {
+        /// Rows.
+        height: usize,
+        /// Columns.
+        width: usize,
+        /// Bytes given.
+        found: usize,
+        /// `height * width * 3`.
+        expected: usize,
+    },
+    /// An image size of 0, or one too large to compute with.
+    #[error("image side is {side} pixels, expected 1 to {most}")]
+    ImageSide {
+        /// The side.
+        side: usize,
+        /// The limit.
+        most: usize,
+    },
+    /// A sample that cannot be read, and the policy is to fail.
+    #[error("{0}; --on-bad-sample skip replaces it and goes on")]
+    BadSample(BadSample),
+    /// A sample that cannot be read, and neither can any of its replacements.
+    #[error("{first}; {tries} samples in a row cannot be read; run rdt-buf verify")]
+    AllBad {
+        /// The first of them.
+        first: BadSample,
+        /// How many were tried.
+        tries: u32,
+    },
+    /// A worker ended without delivering; its panic message is on standard error.
+    #[error("a loader thread ended before its work was done")]
+    WorkerLost,
+    /// The threads cannot be started.
+    #[error("cannot start a loader thread")]
+    Spawn(#[source] std::io::Error),
+    /// The buffer cannot be read.
+    #[error(transparent)]
+    Buffer(#[from] BufferError),
+    /// A chunk's bytes cannot be read.
+    #[error(transparent)]
+    Chunk(#[from] rdt_chunk::ChunkError),
+}

@@ -6,6 +6,7 @@
 
 pub mod args;
 pub mod exit;
+pub mod inspect;
 pub mod picture;
 pub mod progress;
 pub mod signals;

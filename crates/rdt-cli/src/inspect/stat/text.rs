@@ -1,0 +1,151 @@
+//! `rdt-buf stat` for a person.
+
+use std::fmt;
+use std::path::Path;
+
+use rdt_buffer::BufferState;
+
+use super::{DatasetReport, OmissionReport, Report};
+use crate::inspect::number::{bytes, counted, grouped};
+
+/// Omissions shown; `--json` has all of them.
+const SHOWN: usize = 20;
+
+/// A report as text.
+pub(super) struct Text<'a> {
+    pub(super) report: &'a Report,
+    pub(super) dir: &'a Path,
+}
+
+impl fmt::Display for Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let r = self.report;
+        let state = match r.state {
+            BufferState::Complete => "complete".to_owned(),
+            BufferState::Filling => format!(
+                "filling: {} of {} chunks, {} of {} samples",
+                grouped(r.chunks),
+                grouped(r.planned_chunks),
+                grouped(r.samples),
+                grouped(r.planned_samples)
+            ),
+        };
+        writeln!(f, "{}   {state}, format {}", self.dir.display(), r.format_version)?;
+        writeln!(f)?;
+        let row = |f: &mut fmt::Formatter<'_>, name: &str, value: String| writeln!(f, "  {name:<10}{value}");
+        row(
+            f,
+            "samples",
+            format!(
+                "{} in {} of {}, from {}",
+                grouped(r.samples),
+                counted(r.chunks, "chunk"),
+                grouped(r.chunk_size.into()),
+                counted(r.episodes, "episode")
+            ),
+        )?;
+        let rest = (r.bytes - r.frame_bytes) as f64 / r.samples.max(1) as f64;
+        row(
+            f,
+            "size",
+            format!(
+                "{}, {} a sample (frames {}, the rest {})",
+                bytes(r.bytes as f64),
+                bytes(r.bytes_per_sample),
+                bytes(r.frame_bytes as f64 / r.samples.max(1) as f64),
+                bytes(rest)
+            ),
+        )?;
+        row(f, "frames", format!("{}, each stored once a chunk, codec {}", grouped(r.frames), r.codec))?;
+        let sampling = if r.sampling == "all" {
+            "every step once".to_owned()
+        } else {
+            format!("{} (seed {})", r.sampling, r.seed)
+        };
+        row(f, "sampling", sampling)?;
+        let generations = match r.generations.keys().collect::<Vec<_>>().as_slice() {
+            [] => "none".to_owned(),
+            [only] => format!("{only}"),
+            [first, .., last] => format!("{first} to {last}"),
+        };
+        row(
+            f,
+            "bits",
+            format!("{} clean, {} dirty, generation {generations}", grouped(r.clean), grouped(r.dirty)),
+        )?;
+        for dataset in &r.datasets {
+            write_dataset(f, dataset)?;
+        }
+        write_omissions(f, "skipped (something is wrong with them)", &r.skipped)?;
+        write_omissions(f, "filtered out (by design)", &r.filtered)?;
+        if !r.damaged.is_empty() {
+            writeln!(f, "\ndamaged chunks; rdt-buf verify lists all that is lost:")?;
+            for damaged in &r.damaged {
+                writeln!(f, "  {:08}  {}", damaged.chunk, damaged.reason)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn write_dataset(f: &mut fmt::Formatter<'_>, d: &DatasetReport) -> fmt::Result {
+    writeln!(f, "\n{}   {}", d.name, d.path.display())?;
+    let row = |f: &mut fmt::Formatter<'_>, name: &str, value: String| writeln!(f, "  {name:<10}{value}");
+    row(f, "episodes", format!("{} of {}", grouped(d.episodes), counted(d.steps, "step")))?;
+    row(
+        f,
+        "stored",
+        format!(
+            "{}, coverage {:.2} % ({} distinct of {} steps)",
+            counted(d.samples, "sample"),
+            // A missing step must not be rounded away.
+            (d.coverage * 1e4).floor() / 1e2,
+            grouped(d.distinct_steps),
+            grouped(d.steps)
+        ),
+    )?;
+    let hz = if d.control_freq > 0.0 { format!("{} Hz, ", d.control_freq) } else { String::new() };
+    row(
+        f,
+        "vector",
+        format!(
+            "{hz}{} state and {} action entries, card {}",
+            d.state_columns.len(),
+            d.action_columns.len(),
+            d.card
+        ),
+    )?;
+    let cameras: Vec<String> = d
+        .frame_sizes
+        .iter()
+        .map(|size| {
+            let camera = size.slot.name().replace('_', " ");
+            format!("{camera} {} x {} {}", size.width, size.height, size.codec)
+        })
+        .collect();
+    row(f, "cameras", if cameras.is_empty() { "none".into() } else { cameras.join(", ") })?;
+    let examples: Vec<String> =
+        d.instruction_examples.iter().map(|text| format!("\u{201c}{text}\u{201d}")).collect();
+    let more = d.instructions - examples.len() as u64;
+    let more = if more == 0 { String::new() } else { format!(" and {} more", grouped(more)) };
+    row(f, "told", format!("{}{more}", examples.join(", ")))
+}
+
+fn write_omissions(f: &mut fmt::Formatter<'_>, title: &str, omissions: &[OmissionReport]) -> fmt::Result {
+    if omissions.is_empty() {
+        return Ok(());
+    }
+    writeln!(f, "\n{} {title}", grouped(omissions.len() as u64))?;
+    for omission in omissions.iter().take(SHOWN) {
+        let episode = if omission.episode.is_empty() { "" } else { ":" };
+        writeln!(
+            f,
+            "  {} {}{episode}{}: {}",
+            omission.dataset, omission.source, omission.episode, omission.reason
+        )?;
+    }
+    if omissions.len() > SHOWN {
+        writeln!(f, "  and {} more, see --json", grouped((omissions.len() - SHOWN) as u64))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,230 @@
+//! `rdt-buf verify`: is a buffer what was written, and what the sources say?
+//!
+//! Each chunk's every checksum, every frame's decoding, counts, dirty-bit files; with
+//! `--against-source` every sample against its episode and step. The manifest's own
+//! checksum is looked at when the buffer is opened. Damage ends with exit code 3: the
+//! check ran to its end, and the report names what is lost.
+
+#[cfg(feature = "hdf5")]
+mod against_source;
+mod chunk;
+#[cfg_attr(not(feature = "hdf5"), expect(dead_code, reason = "only sources are compared with"))]
+mod difference;
+
+use std::path::PathBuf;
+
+use rdt_buffer::{Buffer, BufferState, ChunkId};
+use serde::Serialize;
+
+use crate::exit::{Outcome, Usage};
+use crate::inspect::number::{bytes, counted};
+use crate::inspect::parallel::over_chunks;
+use crate::inspect::survey::missing_chunks;
+use crate::inspect::{note_if_unfinished, open};
+use crate::progress::Progress;
+
+/// Arguments of `rdt-buf verify`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The buffer
+    pub dir: PathBuf,
+    /// Also compare every sample with its episode and step in the source files
+    #[arg(long)]
+    pub against_source: bool,
+    /// Where a data set's files are now, if not where they were
+    #[arg(long, value_name = "NAME=PATH", requires = "against_source")]
+    pub source: Vec<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What `verify --json` prints.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// Whether nothing is wrong.
+    pub ok: bool,
+    /// `filling` or `complete`.
+    pub state: BufferState,
+    /// Chunks looked at.
+    pub chunks: u64,
+    /// Samples in them.
+    pub samples: u64,
+    /// Frames in them.
+    pub frames: u64,
+    /// Bytes in them.
+    pub bytes: u64,
+    /// Samples compared with the sources; null without `--against-source`.
+    pub compared: Option<u64>,
+    /// Samples that are lost or wrong.
+    pub bad_samples: u64,
+    /// Everything that is wrong.
+    pub bad: Vec<Bad>,
+}
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Bad {
+    /// The chunk.
+    pub chunk: u32,
+    /// The slot; null where the whole chunk is concerned.
+    pub slot: Option<u32>,
+    /// The sample's number; null where the whole chunk is concerned.
+    pub sample: Option<u64>,
+    /// Data set; null where it cannot be known.
+    pub dataset: Option<String>,
+    /// File, relative to the data set's path.
+    pub source: Option<String>,
+    /// Episode inside the file.
+    pub episode: Option<String>,
+    /// Step of the episode.
+    pub step: Option<u32>,
+    /// Samples that are lost by it.
+    pub samples: u64,
+    /// What is wrong.
+    pub reason: String,
+}
+
+/// What was found in one chunk.
+#[derive(Debug, Default)]
+struct Checked {
+    chunks: u64,
+    samples: u64,
+    frames: u64,
+    bytes: u64,
+    compared: u64,
+    bad: Vec<Bad>,
+}
+
+/// Runs the command. [`Outcome::Incomplete`] where something is wrong.
+///
+/// # Errors
+/// The path is not a buffer, or its manifest is damaged; a data set's source is not there.
+pub fn run(args: &Args) -> anyhow::Result<Outcome> {
+    let buffer = open(&args.dir)?;
+    note_if_unfinished(&buffer);
+    let report = check(&buffer, args)?;
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        print_text(&report);
+    }
+    Ok(if report.ok { Outcome::Done } else { Outcome::Incomplete })
+}
+
+fn check(buffer: &Buffer, args: &Args) -> anyhow::Result<Report> {
+    let sources = sources(buffer, args)?;
+    let chunks = buffer.published_chunks()?;
+    let missing = missing_chunks(buffer, &chunks);
+    let progress = Progress::new("verifying", chunks.len() as u64, "chunks");
+    let mut all = over_chunks(&chunks, Some(&progress), |id| {
+        let mut checked = chunk::check(buffer, id);
+        compare(sources.as_ref(), buffer, id, &mut checked);
+        checked
+    });
+    progress.finish();
+    all.extend(missing.into_iter().map(|(id, reason)| Checked {
+        bad: vec![Bad {
+            chunk: id.get(),
+            samples: buffer.manifest().samples_of(id).into(),
+            reason,
+            ..Bad::default()
+        }],
+        ..Checked::default()
+    }));
+    let sum = |count: &dyn Fn(&Checked) -> u64| all.iter().map(count).sum::<u64>();
+    let mut report = Report {
+        ok: true,
+        state: buffer.manifest().state,
+        chunks: sum(&|c| c.chunks),
+        samples: sum(&|c| c.samples),
+        frames: sum(&|c| c.frames),
+        bytes: sum(&|c| c.bytes),
+        compared: args.against_source.then(|| sum(&|c| c.compared)),
+        bad_samples: 0,
+        bad: all.into_iter().flat_map(|checked| checked.bad).collect(),
+    };
+    report.bad.sort_by_key(|bad| (bad.chunk, bad.slot));
+    report.bad_samples = report.bad.iter().map(|bad| bad.samples).sum();
+    report.ok = report.bad.is_empty();
+    Ok(report)
+}
+
+#[cfg(feature = "hdf5")]
+fn sources(buffer: &Buffer, args: &Args) -> anyhow::Result<Option<against_source::Sources>> {
+    if !args.against_source {
+        return Ok(None);
+    }
+    let mut moved = Vec::new();
+    for source in &args.source {
+        match source.split_once('=') {
+            Some((name, path)) => moved.push((name.to_owned(), PathBuf::from(path))),
+            None => return Err(Usage::new(format!("--source is {source}, expected NAME=PATH"))),
+        }
+    }
+    against_source::Sources::open(buffer, &moved).map(Some)
+}
+
+#[cfg(feature = "hdf5")]
+fn compare(sources: Option<&against_source::Sources>, buffer: &Buffer, id: ChunkId, checked: &mut Checked) {
+    if let Some(sources) = sources {
+        sources.compare(buffer, id, checked);
+    }
+}
+
+#[cfg(not(feature = "hdf5"))]
+fn sources(_buffer: &Buffer, args: &Args) -> anyhow::Result<Option<std::convert::Infallible>> {
+    if args.against_source {
+        return Err(Usage::new(
+            "this rdt-buf was built without HDF5 and cannot read the sources; \
+             build it with `cargo build --release -p rdt-cli --features hdf5`",
+        ));
+    }
+    Ok(None)
+}
+
+#[cfg(not(feature = "hdf5"))]
+fn compare(_: Option<&std::convert::Infallible>, _: &Buffer, _: ChunkId, _: &mut Checked) {}
+
+fn print_text(report: &Report) {
+    println!(
+        "{}, {}, {}, {}: every checksum and frame looked at",
+        counted(report.chunks, "chunk"),
+        counted(report.samples, "sample"),
+        counted(report.frames, "frame"),
+        bytes(report.bytes as f64)
+    );
+    if let Some(compared) = report.compared {
+        println!("{} compared with the source files", counted(compared, "sample"));
+    }
+    for bad in &report.bad {
+        println!("{bad}");
+    }
+    if report.ok {
+        println!("all is as it was written");
+    } else {
+        println!(
+            "{}, {} lost or wrong; remove the named chunks and run the same rdt-produce command again",
+            counted(report.bad.len() as u64, "fault"),
+            counted(report.bad_samples, "sample")
+        );
+    }
+}
+
+impl std::fmt::Display for Bad {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "chunk {:08}", self.chunk)?;
+        if let Some(slot) = self.slot {
+            write!(f, " slot {slot}")?;
+        }
+        if let (Some(dataset), Some(source)) = (&self.dataset, &self.source) {
+            let key = self.episode.as_deref().unwrap_or_default();
+            write!(f, " ({dataset} {source}{}{key}", if key.is_empty() { "" } else { ":" })?;
+            match self.step {
+                Some(step) => write!(f, " step {step})")?,
+                None => write!(f, ")")?,
+            }
+        }
+        write!(f, ": {}", self.reason)
+    }
+}

@@ -1,0 +1,128 @@
+//! Every stored sample against its episode and step, read from the source files again.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use anyhow::{Context, anyhow};
+use rdt_buffer::{Buffer, ChunkId, ManifestDataset};
+use rdt_chunk::{FrameDecoder, ImageCodec, SampleView};
+use rdt_episode::{Dataset, Episode, Verdict, flatten};
+use rdt_schema::{Config, DatasetCard, Origin, Sample};
+
+use super::{Bad, Checked, chunk, difference};
+use crate::exit::Usage;
+use crate::inspect::locate::causes;
+
+/// The data sets of a buffer, opened again from their cards and paths.
+pub(super) struct Sources {
+    datasets: Vec<Dataset>,
+    is_lossy: bool,
+}
+
+impl Sources {
+    /// Opens all data sets, those in `moved` at their new paths.
+    ///
+    /// # Errors
+    /// A path is not there, or `moved` names an unknown data set.
+    pub(super) fn open(buffer: &Buffer, moved: &[(String, PathBuf)]) -> anyhow::Result<Self> {
+        let manifest = buffer.manifest();
+        for (name, _) in moved {
+            if !manifest.datasets.iter().any(|dataset| dataset.schema.name == *name) {
+                let names: Vec<&str> = manifest.datasets.iter().map(|d| d.schema.name.as_str()).collect();
+                return Err(Usage::new(format!(
+                    "--source names {name}, expected one of: {}",
+                    names.join(", ")
+                )));
+            }
+        }
+        let config = Config::from_text(&manifest.config.text, &manifest.config.path)?;
+        let open = |dataset: &ManifestDataset| open_dataset(dataset, &config, moved);
+        let codec: Result<ImageCodec, _> = manifest.fill.image_codec.parse();
+        Ok(Self {
+            datasets: manifest.datasets.iter().map(open).collect::<anyhow::Result<_>>()?,
+            is_lossy: matches!(codec, Ok(ImageCodec::Jpeg { .. })),
+        })
+    }
+
+    /// Compares the samples of a chunk that are not known to be bad already.
+    pub(super) fn compare(&self, buffer: &Buffer, id: ChunkId, checked: &mut Checked) {
+        if checked.bad.iter().any(|bad| bad.slot.is_none() && bad.samples > 0) {
+            return;
+        }
+        // Damage was reported by the check of the chunk itself.
+        let Ok(chunk) = buffer.map(id) else { return };
+        let views = (0..chunk.header().samples).filter_map(|slot| chunk.sample(slot).ok());
+        let views = views.filter(|view| !checked.bad.iter().any(|bad| bad.slot == Some(view.slot())));
+        let mut episodes: BTreeMap<u32, Vec<SampleView<'_>>> = BTreeMap::new();
+        for view in views {
+            episodes.entry(view.episode_index()).or_default().push(view);
+        }
+        let mut bad: Vec<Bad> = Vec::new();
+        for views in episodes.into_values() {
+            let Some(first) = views.first() else { continue };
+            let dataset = usize::from(first.dataset_index());
+            match self.episode(dataset, &first.episode().origin) {
+                Ok(episode) => {
+                    for view in &views {
+                        checked.compared += 1;
+                        if let Err(error) = self.compare_sample(dataset, &episode, view) {
+                            bad.push(chunk::of_sample(buffer, id, view, causes(&error)));
+                        }
+                    }
+                }
+                Err(error) => bad.push(Bad {
+                    slot: None,
+                    sample: None,
+                    step: None,
+                    samples: views.len() as u64,
+                    ..chunk::of_sample(buffer, id, first, causes(&error))
+                }),
+            }
+        }
+        checked.bad.extend(bad);
+    }
+
+    fn episode(&self, dataset: usize, origin: &Origin) -> anyhow::Result<Box<Episode>> {
+        let file = self.datasets[dataset].open_file(&origin.source)?;
+        match file.episode(&origin.key)? {
+            Verdict::Accepted(episode) => Ok(episode),
+            Verdict::Filtered(reason) => Err(anyhow!("the source's episode is filtered out now: {reason}")),
+        }
+    }
+
+    fn compare_sample(&self, dataset: usize, episode: &Episode, view: &SampleView<'_>) -> anyhow::Result<()> {
+        let mut decoder = FrameDecoder::new();
+        let stored = view.to_sample(&mut decoder)?;
+        let schema = self.datasets[dataset].schema();
+        let source: Sample =
+            flatten::sample::<anyhow::Error>(schema, episode, view.step(), &mut |form, bytes, pixels| {
+                decoder.decode_source(form, bytes, pixels)?;
+                Ok(())
+            })?;
+        match difference::first(&stored, &source, self.is_lossy) {
+            None => Ok(()),
+            Some(difference) => Err(anyhow!("not what the source says: {difference}")),
+        }
+    }
+}
+
+fn open_dataset(
+    dataset: &ManifestDataset,
+    config: &Config,
+    moved: &[(String, PathBuf)],
+) -> anyhow::Result<Dataset> {
+    let name = &dataset.schema.name;
+    let card = DatasetCard::from_text(&dataset.card.text, &dataset.card.path)?;
+    let root = moved.iter().find(|(moved, _)| moved == name).map_or(&dataset.root, |(_, path)| path);
+    let mut opened = Dataset::open(name, card, root, config).map_err(|error| {
+        let remedy =
+            format!("the source of {name} cannot be read; say where it is now with --source {name}=PATH");
+        Usage::from_error(anyhow::Error::new(error).context(remedy))
+    })?;
+    if !dataset.extremes.is_null() {
+        let extremes = serde_json::from_value(dataset.extremes.clone())
+            .with_context(|| format!("the manifest's extremes of {name} cannot be read"))?;
+        opened.restore(extremes);
+    }
+    Ok(opened)
+}

@@ -1,0 +1,84 @@
+//! One chunk looked at on its own.
+
+use rdt_buffer::{Buffer, ChunkId};
+use rdt_chunk::{Chunk, ChunkError, FrameDecoder, SampleView};
+
+use super::{Bad, Checked};
+use crate::inspect::locate::causes;
+
+/// Checks every byte of a chunk, decodes every frame, and looks at its bits.
+pub(super) fn check(buffer: &Buffer, id: ChunkId) -> Checked {
+    let samples = u64::from(buffer.manifest().samples_of(id));
+    let whole = |samples: u64, reason: String| Bad { chunk: id.get(), samples, reason, ..Bad::default() };
+    let chunk = match buffer.map(id) {
+        Ok(chunk) => chunk,
+        Err(error) => {
+            let reason = causes(&error.into());
+            return Checked { chunks: 1, bad: vec![whole(samples, reason)], ..Checked::default() };
+        }
+    };
+    let header = *chunk.header();
+    let mut checked = Checked {
+        chunks: 1,
+        samples: header.samples.into(),
+        frames: header.frames.into(),
+        bytes: header.file_bytes(),
+        ..Checked::default()
+    };
+    if let Err(error) = buffer.bits_of(id) {
+        // Payload and bits are apart: no sample is lost by it.
+        checked.bad.push(whole(0, causes(&error.into())));
+    }
+    if let Err(error) = chunk.verify() {
+        checked.bad.extend(blame(buffer, id, &chunk, error));
+    }
+    checked
+}
+
+/// Which samples of a chunk are concerned by `error`.
+fn blame<B: AsRef<[u8]>>(buffer: &Buffer, id: ChunkId, chunk: &Chunk<B>, error: ChunkError) -> Vec<Bad> {
+    let mut bad = Vec::new();
+    let mut decoder = FrameDecoder::new();
+    for slot in 0..chunk.header().samples {
+        let view = match chunk.sample(slot) {
+            Ok(view) => view,
+            Err(_) => {
+                // Without its tables nothing of the chunk can be read.
+                return vec![of_whole_chunk(id, chunk, error)];
+            }
+        };
+        if let Err(error) = view.check(&mut decoder) {
+            bad.push(of_sample(buffer, id, &view, causes(&error.into())));
+        }
+    }
+    if bad.is_empty() {
+        bad.push(Bad { chunk: id.get(), reason: causes(&error.into()), ..Bad::default() });
+    }
+    bad
+}
+
+fn of_whole_chunk<B: AsRef<[u8]>>(id: ChunkId, chunk: &Chunk<B>, error: ChunkError) -> Bad {
+    let mut reason = causes(&error.into());
+    if let Ok(episodes) = chunk.episodes() {
+        let names: Vec<String> = episodes.iter().map(|episode| episode.info.origin.to_string()).collect();
+        reason = format!("{reason}; it holds steps of {}", names.join(", "));
+    }
+    Bad { chunk: id.get(), samples: chunk.header().samples.into(), reason, ..Bad::default() }
+}
+
+/// A fault of one sample.
+pub(super) fn of_sample(buffer: &Buffer, id: ChunkId, view: &SampleView<'_>, reason: String) -> Bad {
+    let origin = &view.episode().origin;
+    let size = u64::from(buffer.manifest().chunk_size);
+    Bad {
+        chunk: id.get(),
+        slot: Some(view.slot()),
+        sample: Some(u64::from(id.get()) * size + u64::from(view.slot())),
+        dataset: Some(view.dataset().name.clone()),
+        source: Some(origin.source.clone()),
+        episode: Some(origin.key.clone()),
+        step: Some(view.step()),
+        samples: 1,
+        reason,
+    }
+}

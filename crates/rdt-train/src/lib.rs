@@ -10,7 +10,9 @@
 
 pub mod adaptor;
 pub mod attention;
+pub mod batch;
 pub mod block;
+pub mod checkpoint;
 pub mod device;
 pub mod diffusion;
 pub mod ema;
@@ -20,6 +22,7 @@ mod error;
 pub mod flat_parameters;
 pub mod linear;
 pub mod metrics;
+pub mod metrics_log;
 pub mod network;
 pub mod norm;
 pub mod optimizer;
@@ -27,7 +30,10 @@ pub mod position;
 pub mod random;
 pub mod sampler;
 pub mod schedule;
+pub mod settings;
 pub mod tensor_file;
+pub mod train;
+pub mod trainer;
 
 #[cfg(test)]
 mod golden_tests;

@@ -1,0 +1,110 @@
+//! The edge between plain memory and tensors: each array of a batch is copied once.
+
+use rdt_consumer::Position;
+use tch::{Device, Kind, Tensor};
+
+use crate::encoder::image::ImageEncoder;
+use crate::encoder::language::LanguageEncoder;
+use crate::error::TrainError;
+use crate::network::Conditions;
+
+/// A batch as plain memory, row-major; (B, ...) as in [`rdt_consumer::Batch`].
+#[derive(Debug, Clone)]
+pub struct HostBatch<'a> {
+    /// (B, 128).
+    pub state: &'a [f32],
+    /// (B, 128).
+    pub state_mask: &'a [f32],
+    /// (B, action rows, 128).
+    pub actions: &'a [f32],
+    /// (B, images, 3, side, side).
+    pub images: &'a [f32],
+    /// (B,) steps a second.
+    pub control_freq: Vec<f32>,
+    /// (B,).
+    pub instructions: Vec<&'a str>,
+    /// (B,) ids, for reports.
+    pub samples: Vec<u64>,
+}
+
+/// What the trainer asks of a batch, whoever made it.
+pub trait TrainingBatch {
+    /// Its arrays.
+    fn host(&self) -> HostBatch<'_>;
+
+    /// Where the batch after it begins.
+    fn next_position(&self) -> Position;
+}
+
+impl TrainingBatch for rdt_consumer::Batch {
+    fn host(&self) -> HostBatch<'_> {
+        let samples = self.samples();
+        HostBatch {
+            state: self.state(),
+            state_mask: self.state_mask(),
+            actions: self.actions(),
+            images: self.images(),
+            control_freq: samples.iter().map(|sample| sample.ctrl_freq).collect(),
+            instructions: samples.iter().map(|sample| sample.instruction.as_str()).collect(),
+            samples: samples.iter().map(|sample| sample.sample.get()).collect(),
+        }
+    }
+
+    fn next_position(&self) -> Position {
+        rdt_consumer::Batch::next_position(self)
+    }
+}
+
+/// A batch on the device, encoded.
+#[derive(Debug)]
+pub struct DeviceBatch {
+    /// What the prediction rests on.
+    pub conditions: Conditions,
+    /// (B, horizon, 128).
+    pub actions: Tensor,
+}
+
+impl HostBatch<'_> {
+    /// Samples in it.
+    pub fn len(&self) -> i64 {
+        self.samples.len() as i64
+    }
+
+    /// Whether it has none.
+    pub fn is_empty(&self) -> bool {
+        self.samples.is_empty()
+    }
+
+    /// Copies the arrays to the device and runs the frozen encoders there.
+    ///
+    /// `images` (count, side) says how many images a sample has and how large they are.
+    ///
+    /// # Errors
+    /// The arrays are not of the configured shape, or the memory is not there.
+    pub fn to_device(
+        &self,
+        (images, side): (i64, i64),
+        image_encoder: &dyn ImageEncoder,
+        language_encoder: &dyn LanguageEncoder,
+        device: Device,
+    ) -> Result<DeviceBatch, TrainError> {
+        let count = self.len();
+        let rows = |values: &[f32]| -> Result<Tensor, TrainError> {
+            let tensor = Tensor::f_from_slice(values)?.f_to_device(device)?;
+            Ok(tensor.f_view([count, -1, rdt_schema::STATE_DIM as i64])?)
+        };
+        let pixels = Tensor::f_from_slice(self.images)?.f_to_device(device)?;
+        let pixels = pixels.f_view([count * images, 3, side, side])?;
+        let tokens = image_encoder.encode(&pixels)?;
+        let language = language_encoder.encode(&self.instructions)?;
+        let conditions = Conditions {
+            language: language.tokens,
+            language_usable: Some(language.usable),
+            images: tokens.f_view([count, images * image_encoder.tokens(), image_encoder.width()])?,
+            control_freq: Tensor::f_from_slice(&self.control_freq)?.f_to(device)?.f_to_kind(Kind::Float)?,
+            state: rows(self.state)?,
+            mask: rows(self.state_mask)?,
+        };
+        Ok(DeviceBatch { conditions, actions: rows(self.actions)? })
+    }
+}

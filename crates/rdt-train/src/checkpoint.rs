@@ -1,0 +1,225 @@
+//! Checkpoints: folders that are whole or absent, whatever happens while they are written.
+//!
+//! `checkpoint-N/` holds `config.json` (RDT's), `model.safetensors`, `ema/model.safetensors`,
+//! `optimizer.safetensors` and `trainer.json`. It is written under a hidden name, synced and
+//! renamed; the rename is the commit. A folder that is removed is renamed first too, so a
+//! `checkpoint-N` is never half there.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use rdt_consumer::Position;
+use rdt_schema::Config;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::error::TrainError;
+use crate::settings::TrainSettings;
+use crate::tensor_file::{self, TensorFile};
+use crate::trainer::Trainer;
+
+const FORMAT_VERSION: u32 = 1;
+const PREFIX: &str = "checkpoint-";
+const MODEL: &str = "model.safetensors";
+const EMA: &str = "ema/model.safetensors";
+const OPTIMIZER: &str = "optimizer.safetensors";
+const TRAINER: &str = "trainer.json";
+const FIRST_MOMENT: &str = "exp_avg.";
+const SECOND_MOMENT: &str = "exp_avg_sq.";
+
+/// How far a run is: with the buffers of [`Trainer`], all that a resumed run needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Progress {
+    /// Optimiser steps done.
+    pub step: u64,
+    /// Micro-steps done: the counter of random draws.
+    pub micro_step: u64,
+    /// The next batch.
+    pub position: Position,
+}
+
+/// `trainer.json`.
+#[derive(Debug, Serialize, Deserialize)]
+struct TrainerState {
+    format_version: u32,
+    progress: Progress,
+    optimizer_updates: u64,
+    ema_updates: u64,
+    /// Samples of the buffer: another number means another order.
+    samples: u64,
+    settings: TrainSettings,
+    config: Config,
+}
+
+/// Writes `checkpoint-<step>` into `folder` and removes the oldest beyond the limit.
+///
+/// # Errors
+/// The folder cannot be written; an unfinished checkpoint is not visible as one.
+pub fn save(
+    folder: &Path,
+    trainer: &Trainer,
+    config: &Config,
+    samples: u64,
+    progress: Progress,
+) -> Result<PathBuf, TrainError> {
+    let path = folder.join(format!("{PREFIX}{}", progress.step));
+    if path.exists() {
+        return Ok(path);
+    }
+    let temporary = folder.join(format!(".{PREFIX}{}.partial", progress.step));
+    remove(&temporary)?;
+    fs::create_dir_all(temporary.join("ema")).map_err(TrainError::file(&temporary, "create"))?;
+
+    let layout = trainer.parameters().layout();
+    let (first, second) = trainer.optimizer().moments();
+    tensor_file::write(&temporary.join(MODEL), layout, &[("", trainer.parameters().flat())])?;
+    tensor_file::write(&temporary.join(EMA), layout, &[("", trainer.ema().average())])?;
+    tensor_file::write(&temporary.join(OPTIMIZER), layout, &[(FIRST_MOMENT, first), (SECOND_MOMENT, second)])?;
+    write_json(&temporary.join("config.json"), &rdt_config(config))?;
+    let state = TrainerState {
+        format_version: FORMAT_VERSION,
+        progress,
+        optimizer_updates: trainer.optimizer().updates(),
+        ema_updates: trainer.ema().updates(),
+        samples,
+        settings: trainer.settings().clone(),
+        config: config.clone(),
+    };
+    write_json(&temporary.join(TRAINER), &state)?;
+    sync_folder(&temporary.join("ema"))?;
+    sync_folder(&temporary)?;
+    fs::rename(&temporary, &path).map_err(TrainError::file(&path, "put a checkpoint in place"))?;
+    sync_folder(folder)?;
+
+    if let Some(limit) = trainer.settings().checkpoints_total_limit {
+        let all = list(folder)?;
+        for (step, old) in &all[..all.len().saturating_sub(limit)] {
+            let gone = folder.join(format!(".{PREFIX}{step}.removed"));
+            fs::rename(old, &gone).map_err(TrainError::file(old, "remove an old checkpoint"))?;
+            remove(&gone)?;
+        }
+    }
+    Ok(path)
+}
+
+/// Reads a checkpoint into `trainer`.
+///
+/// # Errors
+/// The checkpoint is not whole, of another network, or of a run whose seed, batch size or
+/// buffer differ, so that going on would not be the same run.
+pub fn load(path: &Path, trainer: &mut Trainer, samples: u64) -> Result<Progress, TrainError> {
+    let file = path.join(TRAINER);
+    let text = fs::read(&file).map_err(TrainError::file(&file, "read the checkpoint"))?;
+    let wrong = |found: String, expected: &str| TrainError::Content {
+        path: file.clone(),
+        found,
+        expected: expected.to_owned(),
+    };
+    let state: TrainerState = serde_json::from_slice(&text)
+        .map_err(|error| wrong(error.to_string(), "a checkpoint of this program's version"))?;
+    if state.format_version != FORMAT_VERSION {
+        return Err(wrong(format!("format version {}", state.format_version), "version 1; use the program that wrote it"));
+    }
+    let settings = trainer.settings();
+    let micro_batches = |s: &TrainSettings| u64::from(s.train_batch_size);
+    for (what, saved, given) in [
+        ("--seed", state.settings.seed, settings.seed),
+        ("--train-batch-size", micro_batches(&state.settings), micro_batches(settings)),
+        ("number of samples in the buffer", state.samples, samples),
+    ] {
+        if saved != given {
+            return Err(wrong(
+                format!("the {what} of its run is {saved}, now it is {given}"),
+                "the same, so that each sample is seen once an epoch; or start a new run in another --output-dir",
+            ));
+        }
+    }
+    let layout = trainer.parameters().layout();
+    let (first, second) = trainer.optimizer().moments();
+    TensorFile::open(&path.join(MODEL))?.load(layout, "", trainer.parameters().flat())?;
+    TensorFile::open(&path.join(EMA))?.load(layout, "", trainer.ema().average())?;
+    let moments = TensorFile::open(&path.join(OPTIMIZER))?;
+    moments.load(layout, FIRST_MOMENT, first)?;
+    moments.load(layout, SECOND_MOMENT, second)?;
+    trainer.resume_at(state.optimizer_updates, state.ema_updates);
+    Ok(state.progress)
+}
+
+/// The checkpoints of a folder, oldest first, after removing what an interrupted run left.
+///
+/// # Errors
+/// The folder cannot be read.
+pub fn list(folder: &Path) -> Result<Vec<(u64, PathBuf)>, TrainError> {
+    let mut found = Vec::new();
+    if !folder.exists() {
+        return Ok(found);
+    }
+    for entry in fs::read_dir(folder).map_err(TrainError::file(folder, "list"))? {
+        let entry = entry.map_err(TrainError::file(folder, "list"))?;
+        let name = entry.file_name();
+        let Some(name) = name.to_str() else { continue };
+        if let Some(step) = name.strip_prefix(PREFIX).and_then(|digits| digits.parse().ok()) {
+            found.push((step, entry.path()));
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Removes what a run that was killed while saving or removing a checkpoint left behind.
+///
+/// # Errors
+/// The folder cannot be read, or the remains not removed.
+pub fn clean_up(folder: &Path) -> Result<(), TrainError> {
+    for entry in fs::read_dir(folder).map_err(TrainError::file(folder, "list"))? {
+        let entry = entry.map_err(TrainError::file(folder, "list"))?;
+        let name = entry.file_name();
+        let Some(name) = name.to_str() else { continue };
+        let is_ours = name.strip_prefix('.').is_some_and(|name| name.starts_with(PREFIX));
+        if is_ours && (name.ends_with(".partial") || name.ends_with(".removed")) {
+            remove(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// RDT's own `config.json`: the arguments of its model class.
+fn rdt_config(config: &Config) -> serde_json::Value {
+    let (common, model) = (&config.common, &config.model);
+    let tokens = model.vision.tokens_per_image();
+    let history_and_cameras = i64::from(common.img_history_size) * i64::from(common.num_cameras);
+    json!({
+        "action_dim": common.state_dim,
+        "pred_horizon": common.action_chunk_size,
+        "config": model,
+        "lang_token_dim": model.lang_token_dim,
+        "img_token_dim": model.img_token_dim,
+        "state_token_dim": model.state_token_dim,
+        "max_lang_cond_len": config.dataset.tokenizer_max_length,
+        "img_cond_len": history_and_cameras * tokens,
+        "lang_pos_embed_config": [["lang", -i64::from(config.dataset.tokenizer_max_length)]],
+        "img_pos_embed_config": [["image", [common.img_history_size, common.num_cameras, -tokens]]],
+    })
+}
+
+fn write_json(path: &Path, value: &impl Serialize) -> Result<(), TrainError> {
+    let write = || -> std::io::Result<()> {
+        let mut file = File::create(path)?;
+        serde_json::to_writer_pretty(&mut file, value)?;
+        file.sync_all()
+    };
+    write().map_err(TrainError::file(path, "write"))
+}
+
+fn sync_folder(path: &Path) -> Result<(), TrainError> {
+    File::open(path).and_then(|folder| folder.sync_all()).map_err(TrainError::file(path, "sync"))
+}
+
+fn remove(path: &Path) -> Result<(), TrainError> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(TrainError::file(path, "remove")(error))
+        }
+        _ => Ok(()),
+    }
+}

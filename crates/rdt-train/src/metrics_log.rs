@@ -1,0 +1,92 @@
+//! `metrics.jsonl`: one line an optimiser step, for programs.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::TrainError;
+
+/// Name of the file in the output folder.
+pub const FILE_NAME: &str = "metrics.jsonl";
+
+/// What one optimiser step did.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct StepRecord {
+    /// Optimiser step, counted from 1: the number of steps done.
+    pub step: u64,
+    /// Pass over the buffer, from 0.
+    pub epoch: u64,
+    /// Mean loss of its micro-steps.
+    pub loss: f64,
+    /// Learning rate.
+    pub lr: f64,
+    /// Norm of the gradient before clipping.
+    pub grad_norm: f64,
+    /// Samples of the step over its time.
+    pub samples_per_s: f64,
+    /// Share of the time that went into waiting for batches.
+    pub data_wait: f64,
+}
+
+/// The open file.
+#[derive(Debug)]
+pub struct MetricsLog {
+    path: PathBuf,
+    file: BufWriter<File>,
+}
+
+impl MetricsLog {
+    /// Opens the log of `folder` for a run that has done `steps` steps, and returns the
+    /// records up to there: lines of steps that a killed run took after its last checkpoint
+    /// are dropped, since they are taken again.
+    ///
+    /// # Errors
+    /// The file cannot be read or written.
+    pub fn open(folder: &Path, steps: u64) -> Result<(Self, Vec<StepRecord>), TrainError> {
+        let path = folder.join(FILE_NAME);
+        let text = match fs::read_to_string(&path) {
+            Ok(text) if steps > 0 => text,
+            Ok(_) => String::new(),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(TrainError::file(&path, "read")(error)),
+        };
+        // A line torn by a kill does not parse, and is one of those taken again.
+        let mut records: Vec<StepRecord> =
+            text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        records.retain(|record| record.step <= steps);
+        let file = OpenOptions::new()
+            .create(true)
+            .write(true)
+            .truncate(true)
+            .open(&path)
+            .map_err(TrainError::file(&path, "write"))?;
+        let mut log = Self { path, file: BufWriter::new(file) };
+        for record in &records {
+            log.write(record)?;
+        }
+        log.flush()?;
+        Ok((log, records))
+    }
+
+    /// Appends a line.
+    ///
+    /// # Errors
+    /// The disk is full.
+    pub fn write(&mut self, record: &StepRecord) -> Result<(), TrainError> {
+        let line = |file: &mut BufWriter<File>| -> std::io::Result<()> {
+            serde_json::to_writer(&mut *file, record)?;
+            file.write_all(b"\n")
+        };
+        line(&mut self.file).map_err(TrainError::file(&self.path, "write"))
+    }
+
+    /// Hands what was written to the system.
+    ///
+    /// # Errors
+    /// The disk is full.
+    pub fn flush(&mut self) -> Result<(), TrainError> {
+        self.file.flush().map_err(TrainError::file(&self.path, "write"))
+    }
+}

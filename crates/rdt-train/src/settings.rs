@@ -1,0 +1,97 @@
+//! Every knob of a run, in one place; saved in its checkpoints.
+
+use serde::{Deserialize, Serialize};
+use tch::Kind;
+
+use crate::error::TrainError;
+use crate::optimizer::AdamWSettings;
+use crate::schedule::LearningRate;
+
+/// What the network computes in. Weights, moments and their average are f32 in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MixedPrecision {
+    /// f32.
+    #[default]
+    No,
+    /// bf16.
+    Bf16,
+}
+
+impl MixedPrecision {
+    /// The kind of tensor.
+    pub fn kind(self) -> Kind {
+        match self {
+            Self::No => Kind::Float,
+            Self::Bf16 => Kind::BFloat16,
+        }
+    }
+}
+
+/// The knobs of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrainSettings {
+    /// Seed of order, noise, timesteps and initial weights.
+    pub seed: u64,
+    /// Samples a micro-step.
+    pub train_batch_size: u32,
+    /// Micro-steps an optimiser step.
+    pub gradient_accumulation_steps: u64,
+    /// Optimiser steps of the whole run.
+    pub max_train_steps: u64,
+    /// The learning rate over the run.
+    pub learning_rate: LearningRate,
+    /// AdamW's numbers.
+    pub adam: AdamWSettings,
+    /// Gradients are scaled down to at most this norm; 0 leaves them.
+    pub max_grad_norm: f64,
+    /// What the network computes in.
+    pub mixed_precision: MixedPrecision,
+    /// Optimiser steps between checkpoints.
+    pub checkpointing_period: u64,
+    /// Checkpoints kept; older ones are removed. All, if none.
+    pub checkpoints_total_limit: Option<usize>,
+}
+
+impl TrainSettings {
+    /// Checks the ranges that types cannot hold.
+    ///
+    /// # Errors
+    /// A count of zero, or a number out of its range; named by its flag.
+    pub fn check(&self) -> Result<(), TrainError> {
+        let wrong = |what: &str, found: String, expected: &str| {
+            Err(TrainError::Setting { what: what.into(), found, expected: expected.into() })
+        };
+        let counts = [
+            ("--train-batch-size", u64::from(self.train_batch_size)),
+            ("--gradient-accumulation-steps", self.gradient_accumulation_steps),
+            ("--max-train-steps", self.max_train_steps),
+            ("--checkpointing-period", self.checkpointing_period),
+        ];
+        for (flag, value) in counts {
+            if value == 0 {
+                return wrong(flag, value.to_string(), "at least 1");
+            }
+        }
+        if self.checkpoints_total_limit == Some(0) {
+            return wrong("--checkpoints-total-limit", "0".into(), "at least 1, or no limit");
+        }
+        let not_negative = [
+            ("--learning-rate", self.learning_rate.base),
+            ("--max-grad-norm", self.max_grad_norm),
+            ("--adam-weight-decay", self.adam.weight_decay),
+            ("--adam-epsilon", self.adam.epsilon),
+        ];
+        for (flag, value) in not_negative {
+            if !(value >= 0.0 && value.is_finite()) {
+                return wrong(flag, value.to_string(), "a number from 0 on");
+            }
+        }
+        for (flag, value) in [("--adam-beta1", self.adam.beta1), ("--adam-beta2", self.adam.beta2)] {
+            if !(0.0..1.0).contains(&value) {
+                return wrong(flag, value.to_string(), "at least 0 and less than 1");
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,226 @@
+//! The training loop, to be read from top to bottom.
+//!
+//! It owns the order of things: wait for a batch, loss, gradient, clip, optimiser, moving
+//! average, record, checkpoint. What each of them does is elsewhere.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use rdt_consumer::Position;
+use rdt_schema::Config;
+use tch::{Device, Tensor};
+
+use crate::batch::TrainingBatch;
+use crate::checkpoint::{self, Progress};
+use crate::error::TrainError;
+use crate::metrics_log::{MetricsLog, StepRecord};
+use crate::settings::TrainSettings;
+use crate::trainer::Trainer;
+
+/// Where a run starts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Start {
+    /// At step 0; the output folder must not hold checkpoints.
+    Fresh,
+    /// At the newest checkpoint of the output folder, or at step 0 where there is none.
+    Latest,
+    /// At this checkpoint.
+    Checkpoint(PathBuf),
+}
+
+/// What a run is given.
+#[derive(Debug)]
+pub struct Run<'a> {
+    /// Network and data.
+    pub config: &'a Config,
+    /// The knobs.
+    pub settings: &'a TrainSettings,
+    /// Where to compute.
+    pub device: Device,
+    /// Checkpoints and `metrics.jsonl` go here.
+    pub output_dir: &'a Path,
+    /// Where to start.
+    pub start: Start,
+    /// Samples of the buffer.
+    pub samples: u64,
+    /// Set from outside to end after the current step.
+    pub stop: &'a AtomicBool,
+}
+
+/// What the loop tells while it runs.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// A line for the log.
+    Note(String),
+    /// A step was done.
+    Step(&'a StepRecord),
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// Whether all steps were done; otherwise it was stopped from outside.
+    pub finished: bool,
+    /// The checkpoint that holds where it stands.
+    pub checkpoint: PathBuf,
+    /// All records of the run, those before a resume included.
+    pub records: Vec<StepRecord>,
+}
+
+/// Trains until all steps are done or `run.stop` is set; both end with a checkpoint.
+///
+/// `batches` starts the data at a position; the sequence must be endless.
+///
+/// # Errors
+/// Settings that cannot be, files that cannot be read or written, data that stops, memory
+/// that is not there, or a loss that is not a number.
+pub fn train<B: TrainingBatch, E: std::error::Error + Send + Sync + 'static, I: Iterator<Item = Result<B, E>>>(
+    run: &Run<'_>,
+    batches: impl FnOnce(Position) -> Result<I, E>,
+    tell: &mut dyn FnMut(Event<'_>),
+) -> Result<Ended, TrainError> {
+    let settings = run.settings;
+    let data_error = |error: E| TrainError::Data { source: Box::new(error) };
+
+    // --- where to start ---
+    fs::create_dir_all(run.output_dir).map_err(TrainError::file(run.output_dir, "create"))?;
+    checkpoint::clean_up(run.output_dir)?;
+    let mut trainer = Trainer::new(run.config, settings.clone(), run.device)?;
+    trainer.describe().into_iter().for_each(|line| tell(Event::Note(line)));
+    let mut progress = Progress::default();
+    match starting_checkpoint(run)? {
+        Some(path) => {
+            progress = checkpoint::load(&path, &mut trainer, run.samples)?;
+            tell(Event::Note(format!("resuming from {} at step {}", path.display(), progress.step)));
+        }
+        None if run.start == Start::Latest => {
+            tell(Event::Note(format!("no checkpoint in {} yet: starting at step 0", run.output_dir.display())));
+        }
+        None => {}
+    }
+    let (mut log, mut records) = MetricsLog::open(run.output_dir, progress.step)?;
+    let mut batches = batches(progress.position).map_err(data_error)?;
+
+    // --- the loop: one turn is one optimiser step ---
+    while progress.step < settings.max_train_steps && !run.stop.load(Ordering::Relaxed) {
+        let started = Instant::now();
+        let mut waited = Duration::ZERO;
+        let mut accumulated: Option<Tensor> = None;
+        let mut losses = Vec::new();
+        let mut sample_ids = Vec::new();
+        let epoch = progress.position.epoch;
+        let learning_rate = settings.learning_rate.at(progress.step);
+        let mut grad_norm = 0.0;
+
+        for micro in 1..=settings.gradient_accumulation_steps {
+            // the data
+            let asked = Instant::now();
+            let batch = batches.next().ok_or_else(|| out_of_data(&progress))?.map_err(data_error)?;
+            waited += asked.elapsed();
+            let host = batch.host();
+            sample_ids.extend_from_slice(&host.samples);
+
+            // loss and gradient; each micro-step counts the same, as in RDT
+            let loss = trainer.loss(&host, progress.micro_step)?;
+            progress.position = batch.next_position();
+            progress.micro_step += 1;
+            let share = loss.f_div_scalar(settings.gradient_accumulation_steps as f64)?;
+            let gradient = trainer.gradient(&share)?;
+            accumulated = Some(match accumulated.take() {
+                None => gradient,
+                Some(mut sum) => sum.f_add_(&gradient)?,
+            });
+            losses.push(loss.f_detach()?);
+
+            // the update, once all micro-steps are summed up
+            if micro == settings.gradient_accumulation_steps
+                && let Some(gradient) = accumulated.take()
+            {
+                let norm = gradient.f_norm()?;
+                // The only place where the host waits for the device.
+                grad_norm = norm.f_double_value(&[])?;
+                check_finite(run.output_dir, &progress, &losses, grad_norm, &sample_ids)?;
+                trainer.update(gradient, &norm, learning_rate)?;
+            }
+            trainer.update_ema()?;
+        }
+        progress.step += 1;
+
+        // records
+        let seconds = started.elapsed().as_secs_f64();
+        let record = StepRecord {
+            step: progress.step,
+            epoch,
+            loss: mean(&losses)?,
+            lr: learning_rate,
+            grad_norm,
+            samples_per_s: sample_ids.len() as f64 / seconds,
+            data_wait: waited.as_secs_f64() / seconds,
+        };
+        log.write(&record)?;
+        tell(Event::Step(&record));
+        records.push(record);
+
+        // checkpoints
+        if progress.step.is_multiple_of(settings.checkpointing_period) {
+            log.flush()?;
+            let path = checkpoint::save(run.output_dir, &trainer, run.config, run.samples, progress)?;
+            tell(Event::Note(format!("saved {}", path.display())));
+        }
+    }
+
+    // --- the end ---
+    log.flush()?;
+    let checkpoint = checkpoint::save(run.output_dir, &trainer, run.config, run.samples, progress)?;
+    Ok(Ended { finished: progress.step >= settings.max_train_steps, checkpoint, records })
+}
+
+fn starting_checkpoint(run: &Run<'_>) -> Result<Option<PathBuf>, TrainError> {
+    let newest = checkpoint::list(run.output_dir)?.pop().map(|(_, path)| path);
+    match (&run.start, newest) {
+        (Start::Checkpoint(path), _) => Ok(Some(path.clone())),
+        (Start::Latest, newest) => Ok(newest),
+        (Start::Fresh, None) => Ok(None),
+        (Start::Fresh, Some(newest)) => Err(TrainError::Setting {
+            what: "--output-dir".into(),
+            found: format!("{}, which holds {}", run.output_dir.display(), newest.display()),
+            expected: "a folder without checkpoints; or go on with --resume-from-checkpoint latest".into(),
+        }),
+    }
+}
+
+fn out_of_data(progress: &Progress) -> TrainError {
+    let message = format!("no batch after epoch {} batch {}", progress.position.epoch, progress.position.batch);
+    TrainError::Data { source: message.into() }
+}
+
+fn mean(losses: &[Tensor]) -> Result<f64, TrainError> {
+    let mut sum = 0.0;
+    for loss in losses {
+        sum += loss.f_double_value(&[])?;
+    }
+    Ok(sum / losses.len().max(1) as f64)
+}
+
+/// Stops a run whose loss or gradient is not a number, before the update: the weights stay
+/// good, and the samples are written down.
+fn check_finite(
+    folder: &Path,
+    progress: &Progress,
+    losses: &[Tensor],
+    grad_norm: f64,
+    samples: &[u64],
+) -> Result<(), TrainError> {
+    let loss = mean(losses)?;
+    let (what, value) = match (loss.is_finite(), grad_norm.is_finite()) {
+        (true, true) => return Ok(()),
+        (false, _) => ("loss", loss),
+        (true, false) => ("gradient norm", grad_norm),
+    };
+    let list = folder.join(format!("non-finite-step-{}.json", progress.step));
+    let content = serde_json::json!({ "step": progress.step, "what": what, "samples": samples });
+    fs::write(&list, content.to_string()).map_err(TrainError::file(&list, "write"))?;
+    Err(TrainError::NonFinite { step: progress.step, what, value, list })
+}

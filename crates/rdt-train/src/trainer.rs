@@ -1,0 +1,214 @@
+//! Everything a step changes, and the step itself.
+
+use rdt_schema::Config;
+use rdt_schema::config::{LanguageEncoder as LanguageKind, VisionEncoder as VisionKind};
+use tch::{Device, Tensor};
+
+use crate::batch::HostBatch;
+use crate::diffusion::{self, NoiseSchedule};
+use crate::ema::Ema;
+use crate::encoder::image::{ImageEncoder, RandomPatch};
+use crate::encoder::language::{HashedWords, LanguageEncoder};
+use crate::error::TrainError;
+use crate::flat_parameters::FlatParameters;
+use crate::network::{NetworkShape, Rdt};
+use crate::optimizer::{self, AdamW};
+use crate::random::{self, Stream};
+use crate::settings::TrainSettings;
+
+/// Network, optimiser, moving average and encoders of a run.
+pub struct Trainer {
+    settings: TrainSettings,
+    device: Device,
+    image_side: i64,
+    network: Rdt,
+    parameters: FlatParameters,
+    optimizer: AdamW,
+    ema: Ema,
+    noise_schedule: NoiseSchedule,
+    image_encoder: Box<dyn ImageEncoder>,
+    language_encoder: Box<dyn LanguageEncoder>,
+}
+
+impl std::fmt::Debug for Trainer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Trainer").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+impl Trainer {
+    /// A fresh run: a function of the configuration and the seed.
+    ///
+    /// # Errors
+    /// Settings out of range, encoders that need weights, or the memory is not there.
+    pub fn new(config: &Config, settings: TrainSettings, device: Device) -> Result<Self, TrainError> {
+        settings.check()?;
+        let image_encoder = image_encoder(config, &settings, device)?;
+        let language_encoder = language_encoder(config, &settings, device)?;
+        let (network, layout) = Rdt::new(NetworkShape::from_config(config))?;
+        let parameters = FlatParameters::initial(layout, settings.seed, device)?;
+        let optimizer = AdamW::new(parameters.layout(), settings.adam, device)?;
+        let ema = Ema::new(config.model.ema.clone(), parameters.flat())?;
+        let noise_schedule = NoiseSchedule::new(config.model.noise_scheduler.num_train_timesteps, device)?;
+        let image_side = config.model.vision.image_size.into();
+        Ok(Self {
+            settings,
+            device,
+            image_side,
+            network,
+            parameters,
+            optimizer,
+            ema,
+            noise_schedule,
+            image_encoder,
+            language_encoder,
+        })
+    }
+
+    /// The run's knobs.
+    pub fn settings(&self) -> &TrainSettings {
+        &self.settings
+    }
+
+    /// The parameters.
+    pub fn parameters(&self) -> &FlatParameters {
+        &self.parameters
+    }
+
+    /// The moments.
+    pub fn optimizer(&self) -> &AdamW {
+        &self.optimizer
+    }
+
+    /// The moving average.
+    pub fn ema(&self) -> &Ema {
+        &self.ema
+    }
+
+    /// Takes up the counts of a checkpoint whose buffers were read in.
+    pub fn resume_at(&mut self, optimizer_updates: u64, ema_updates: u64) {
+        self.optimizer.resume_at(optimizer_updates);
+        self.ema.resume_at(ema_updates);
+    }
+
+    /// What the log says of the run before it starts.
+    pub fn describe(&self) -> Vec<String> {
+        let elements = self.parameters.layout().elements();
+        let mib = |buffers: i64| (buffers * self.parameters.layout().length() * 4) as f64 / (1 << 20) as f64;
+        vec![
+            format!(
+                "network: {elements} parameters in {} tensors; f32 weights {:.1} MiB, moments {:.1} MiB, \
+                 gradient {:.1} MiB, moving average {:.1} MiB",
+                self.parameters.layout().parameters().len(),
+                mib(1),
+                mib(2),
+                mib(1),
+                mib(1)
+            ),
+            format!("image encoder: {}", self.image_encoder.describe()),
+            format!("language encoder: {}", self.language_encoder.describe()),
+        ]
+    }
+
+    /// Loss of a batch; noise and timesteps are functions of the seed and `micro_step`.
+    ///
+    /// # Errors
+    /// The batch is not of the configured shape, or the memory is not there.
+    pub fn loss(&self, batch: &HostBatch<'_>, micro_step: u64) -> Result<Tensor, TrainError> {
+        let shape = self.network.shape();
+        let images = (shape.image_grid[0] * shape.image_grid[1], self.image_side);
+        let on_device =
+            batch.to_device(images, self.image_encoder.as_ref(), self.language_encoder.as_ref(), self.device)?;
+        let seed = self.settings.seed;
+        // Noise first, then timesteps, as RDT draws them.
+        let noise = random::normal(seed, Stream::Noise, micro_step, &on_device.actions.size())?;
+        let steps = self.noise_schedule.steps();
+        let timesteps = random::integers(seed, Stream::Timesteps, micro_step, steps, &[batch.len()])?;
+        let weights = self.parameters.weights(self.settings.mixed_precision.kind())?;
+        Ok(diffusion::loss(
+            &self.network,
+            &weights,
+            &self.noise_schedule,
+            &on_device.conditions,
+            &on_device.actions,
+            &noise.f_to_device(self.device)?,
+            &timesteps.f_to_device(self.device)?,
+        )?)
+    }
+
+    /// Gradient of a loss, one flat buffer.
+    ///
+    /// # Errors
+    /// The memory is not there.
+    pub fn gradient(&self, loss: &Tensor) -> Result<Tensor, TrainError> {
+        Ok(self.parameters.gradient(loss)?)
+    }
+
+    /// Clips and takes an optimiser step at `learning_rate`. `norm` is the gradient's norm.
+    ///
+    /// # Errors
+    /// The memory is not there.
+    pub fn update(
+        &mut self,
+        mut gradient: Tensor,
+        norm: &Tensor,
+        learning_rate: f64,
+    ) -> Result<(), TrainError> {
+        if self.settings.max_grad_norm > 0.0 {
+            optimizer::clip(&mut gradient, norm, self.settings.max_grad_norm)?;
+        }
+        self.optimizer.step(self.parameters.flat(), gradient, learning_rate)?;
+        Ok(())
+    }
+
+    /// Moves the moving average: once a micro-step, as RDT does.
+    ///
+    /// # Errors
+    /// The memory is not there.
+    pub fn update_ema(&mut self) -> Result<(), TrainError> {
+        Ok(self.ema.update(self.parameters.flat())?)
+    }
+}
+
+fn image_encoder(
+    config: &Config,
+    settings: &TrainSettings,
+    device: Device,
+) -> Result<Box<dyn ImageEncoder>, TrainError> {
+    match config.model.vision.encoder {
+        VisionKind::RandomPatch => Ok(Box::new(RandomPatch::new(
+            &config.model.vision,
+            config.model.img_token_dim,
+            settings.seed,
+            device,
+        )?)),
+        VisionKind::Siglip => Err(needs_weights("model.vision.encoder", "siglip", "random_patch")),
+    }
+}
+
+fn language_encoder(
+    config: &Config,
+    settings: &TrainSettings,
+    device: Device,
+) -> Result<Box<dyn LanguageEncoder>, TrainError> {
+    match config.model.language.encoder {
+        LanguageKind::HashedWords => Ok(Box::new(HashedWords::new(
+            config.model.lang_token_dim,
+            config.dataset.tokenizer_max_length,
+            settings.seed,
+            device,
+        ))),
+        LanguageKind::T5 => Err(needs_weights("model.language.encoder", "t5", "hashed_words")),
+    }
+}
+
+fn needs_weights(what: &str, found: &str, small: &str) -> TrainError {
+    TrainError::Setting {
+        what: what.into(),
+        found: found.into(),
+        expected: format!(
+            "{small}: encoders with downloaded weights come with the next release; until then set {what} \
+             (and the token width) as in configs/tiny.yaml"
+        ),
+    }
+}

@@ -42,7 +42,8 @@ pub(super) fn check(bytes: &[u8]) -> Result<(u32, u32), Flaw> {
         let segment = reader.segment()?;
         match segment.marker {
             marker if is_frame_header(marker) => {
-                if size.replace(frame_header(&segment)?).is_some() {
+                let earlier = size.replace(frame_header(&segment)?);
+                if earlier.is_some() {
                     return flaw(format!("a second frame header at byte {}", segment.at), "one picture");
                 }
             }

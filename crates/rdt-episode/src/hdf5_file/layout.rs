@@ -4,7 +4,7 @@
 //! whether this crate reads an array itself. Reads no values.
 
 use hdf5::Dataset;
-use hdf5::dataset::{ChunkOpts, FillValue, Layout};
+use hdf5::dataset::{ChunkOpts, DatasetCreate, FillValue, Layout};
 use hdf5::types::TypeDescriptor;
 
 use super::filters::{self, Pipeline};
@@ -169,43 +169,52 @@ fn ask(file: &SourceFile, dataset: &Dataset) -> hdf5::Result<(Vec<usize>, Kind, 
         return Ok((shape, kind, element_bytes, Answer::Storage(Storage::Contiguous { offset })));
     }
     let plist = dataset.create_plist()?;
-    let by_library = |reason: &str| {
-        Answer::Storage(Storage::Library { dataset: dataset.clone(), reason: reason.to_owned() })
-    };
     let answer = match plist.get_layout()? {
-        Layout::Compact => by_library("compact layout"),
-        Layout::Virtual => by_library("a virtual data set"),
-        Layout::Contiguous if !plist.get_external()?.is_empty() => by_library("external files"),
+        Layout::Compact => by_library(dataset, "compact layout"),
+        Layout::Virtual => by_library(dataset, "a virtual data set"),
+        Layout::Contiguous if !plist.get_external()?.is_empty() => by_library(dataset, "external files"),
         Layout::Contiguous if plist.get_fill_value_defined()? == FillValue::UserDefined => {
-            by_library("never written")
+            by_library(dataset, "never written")
         }
         Layout::Contiguous => Answer::Storage(Storage::Unwritten),
-        Layout::Chunked => {
-            let filters = plist.get_filters()?;
-            let odd_edges =
-                plist.get_chunk_opts()?.is_some_and(|o| o.contains(ChunkOpts::DONT_FILTER_PARTIAL_CHUNKS));
-            match Pipeline::of(&filters, element_bytes) {
-                Some(pipeline) if !(odd_edges && !filters.is_empty()) => {
-                    let fill = plist.get_fill_value_defined()?;
-                    match chunk_table(dataset, &shape, plist.get_chunk()?, element_bytes, pipeline)? {
-                        Some(table)
-                            if fill != FillValue::UserDefined || table.chunks.iter().all(|c| c.bytes > 0) =>
-                        {
-                            Answer::Storage(Storage::Chunked(table))
-                        }
-                        Some(_) => by_library("unwritten chunks with a fill value"),
-                        None => by_library("unusual chunks"),
-                    }
-                }
-                Some(_) => by_library("unfiltered edge chunks"),
-                None => match filters.iter().find(|f| !f.is_available()) {
-                    Some(filter) => Answer::Unavailable(filters::name(filter)),
-                    None => by_library(&filters.iter().map(filters::name).collect::<Vec<_>>().join(", ")),
-                },
-            }
-        }
+        Layout::Chunked => ask_chunks(dataset, &plist, &shape, element_bytes)?,
     };
     Ok((shape, kind, element_bytes, answer))
+}
+
+fn by_library(dataset: &Dataset, reason: &str) -> Answer {
+    Answer::Storage(Storage::Library { dataset: dataset.clone(), reason: reason.to_owned() })
+}
+
+/// Whether the chunks are read here, and where they are.
+fn ask_chunks(
+    dataset: &Dataset,
+    plist: &DatasetCreate,
+    shape: &[usize],
+    element_bytes: usize,
+) -> hdf5::Result<Answer> {
+    let filters = plist.get_filters()?;
+    if let Some(filter) =
+        filters.iter().find(|f| Pipeline::of(&[(*f).clone()], 1).is_none() && !f.is_available())
+    {
+        return Ok(Answer::Unavailable(filters::name(filter)));
+    }
+    let Some(pipeline) = Pipeline::of(&filters, element_bytes) else {
+        let names: Vec<_> = filters.iter().map(filters::name).collect();
+        return Ok(by_library(dataset, &names.join(", ")));
+    };
+    let edges = plist.get_chunk_opts()?.unwrap_or(ChunkOpts::empty());
+    if edges.contains(ChunkOpts::DONT_FILTER_PARTIAL_CHUNKS) && !filters.is_empty() {
+        return Ok(by_library(dataset, "unfiltered edge chunks"));
+    }
+    let Some(table) = chunk_table(dataset, shape, plist.get_chunk()?, element_bytes, pipeline)? else {
+        return Ok(by_library(dataset, "unusual chunks"));
+    };
+    let filled = plist.get_fill_value_defined()? == FillValue::UserDefined;
+    if filled && table.chunks.iter().any(|chunk| chunk.bytes == 0) {
+        return Ok(by_library(dataset, "unwritten chunks with a fill value"));
+    }
+    Ok(Answer::Storage(Storage::Chunked(table)))
 }
 
 fn kind_of(datatype: &hdf5::Datatype, element_bytes: usize) -> Kind {

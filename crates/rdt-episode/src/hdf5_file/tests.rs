@@ -37,8 +37,10 @@ fn open(path: &Path) -> Hdf5File {
     Hdf5File::open(path).expect("an HDF5 file")
 }
 
-/// Every frame's bytes and size.
-fn all_frames(frames: &FrameArray) -> Result<Vec<(Vec<u8>, (u32, u32))>, EpisodeError> {
+/// A frame's bytes and its (height, width).
+type Frame = (Vec<u8>, (u32, u32));
+
+fn all_frames(frames: &FrameArray) -> Result<Vec<Frame>, EpisodeError> {
     (0..frames.len())
         .map(|index| {
             let mut bytes = Vec::new();

@@ -27,8 +27,8 @@ pub(super) fn of_dataset(file: &Arc<SourceFile>, place: &str) -> Result<String, 
             Rows::new(file, place, layed)?.read(0, want, &mut bytes)?;
             bytes
         }
-        Kind::FixedText | Kind::Text { .. } => first(&dataset)
-            .map_err(|message| damaged(file, place, message.into()))?
+        Kind::FixedText | Kind::Text { .. } => library(|| first(&dataset))
+            .map_err(|message| damaged(file, place, message))?
             .ok_or_else(|| no_text(file, place, "a form of text that is not read"))?,
         other => return Err(no_text(file, place, other.describe(layed.element_bytes))),
     };
@@ -37,32 +37,25 @@ pub(super) fn of_dataset(file: &Arc<SourceFile>, place: &str) -> Result<String, 
 
 /// Whether a group or array has an attribute of that name.
 pub(super) fn has_attribute(file: &SourceFile, group: &str, name: &str) -> bool {
-    library(|| {
-        if group.is_empty() {
-            return file.library.attr(name);
-        }
-        match file.library.group(group) {
-            Ok(group) => group.attr(name),
-            Err(_) => file.library.dataset(group)?.attr(name),
-        }
-    })
-    .is_ok()
+    library(|| find(file, group, name)).is_ok()
+}
+
+fn find(file: &SourceFile, group: &str, name: &str) -> hdf5::Result<hdf5::Attribute> {
+    if group.is_empty() {
+        return file.library.attr(name);
+    }
+    match file.library.group(group) {
+        Ok(group) => group.attr(name),
+        Err(_) => file.library.dataset(group)?.attr(name),
+    }
 }
 
 /// The text of an attribute of a group or array.
 pub(super) fn of_attribute(file: &SourceFile, group: &str, name: &str) -> Result<String, EpisodeError> {
     let place = format!("{}@{name}", if group.is_empty() { "/" } else { group });
     let missing = "check the group and attribute names in the dataset card against the file (h5dump -A FILE)";
-    let attribute = library(|| {
-        if group.is_empty() {
-            return file.library.attr(name);
-        }
-        match file.library.group(group) {
-            Ok(group) => group.attr(name),
-            Err(_) => file.library.dataset(group)?.attr(name),
-        }
-    })
-    .map_err(|message| file.fault(&place, "nothing", "a text attribute", missing).caused_by(message))?;
+    let attribute = library(|| find(file, group, name))
+        .map_err(|message| file.fault(&place, "nothing", "a text attribute", missing).caused_by(message))?;
     let bytes = library(|| first(&attribute))
         .map_err(|message| damaged(file, &place, message))?
         .ok_or_else(|| no_text(file, &place, "an attribute that is not one text"))?;

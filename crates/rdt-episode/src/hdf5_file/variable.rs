@@ -65,9 +65,10 @@ impl VariableRows {
 }
 
 impl Run {
-    /// How many rows to fetch next, from the size of these. The first time few, as nothing is known.
+    /// How many rows to fetch next, from the size of these; few while nothing is known.
     fn next_count(&self) -> usize {
-        let mean = self.bytes.len() / self.ends.len().max(1);
-        if mean == 0 { 2 } else { (RUN_BYTES / mean).clamp(1, MOST_FRAMES) }
+        const FIRST_FRAMES: usize = 2;
+        let rows = self.ends.len() * RUN_BYTES;
+        rows.checked_div(self.bytes.len()).map_or(FIRST_FRAMES, |rows| rows.clamp(1, MOST_FRAMES))
     }
 }

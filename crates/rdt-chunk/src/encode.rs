@@ -8,7 +8,7 @@ use crate::error::{ChunkError, Place};
 
 /// Frames of a camera that build on one reference frame, itself included
 /// ([`ImageCodec::ZstdRef`]); see `docs/format.md` for the measurements.
-pub const ZSTD_REF_INTERVAL: u32 = 16;
+pub const ZSTD_REF_INTERVAL: u32 = 8;
 
 /// Encodes the frames of one chunk.
 pub(crate) struct FrameEncoder {

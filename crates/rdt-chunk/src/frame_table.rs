@@ -16,6 +16,8 @@ use crate::header::{HEADER_LENGTH, array, u32_at, u64_at};
 pub const MAX_FRAME_SIDE: u32 = 8192;
 /// Most pixels of a frame: bounds what a few bytes can make a decoder allocate (48 MiB).
 pub const MAX_FRAME_PIXELS: u32 = 1 << 24;
+/// Most pixels of a sample, over all cameras and frames of its window (192 MiB).
+pub const MAX_SAMPLE_PIXELS: u64 = 1 << 26;
 /// Bytes of a record.
 pub(crate) const FRAME_RECORD_LENGTH: usize = 28;
 /// Stands for "no reference".

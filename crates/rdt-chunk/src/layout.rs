@@ -7,7 +7,7 @@ use rdt_schema::window::Span;
 use rdt_schema::{CameraSlot, DatasetSchema, EpisodeInfo};
 
 use crate::error::{ChunkError, Place};
-use crate::frame_table::FrameTable;
+use crate::frame_table::{FrameTable, MAX_SAMPLE_PIXELS};
 use crate::rows::Rows;
 use crate::sample_table::SampleRecord;
 
@@ -64,6 +64,7 @@ impl Layout {
             let expected = format!("{needed} frames before the end at {}", frames.len());
             return Err(ChunkError::invalid(place, "the first frame", record.first_frame, expected));
         }
+        let mut pixels = 0;
         for camera in 0..cameras {
             let mut size = None;
             for index in 0..self.frames.rows.len() as u32 {
@@ -76,6 +77,12 @@ impl Layout {
                     return Err(ChunkError::invalid(Place::Frame(number), "the size", found, expected));
                 }
             }
+            pixels += size.map_or(0, |(height, width)| u64::from(height) * u64::from(width));
+        }
+        let pixels = pixels * u64::from(dataset.window.image_history);
+        if pixels > MAX_SAMPLE_PIXELS {
+            let expected = format!("at most {MAX_SAMPLE_PIXELS}");
+            return Err(ChunkError::invalid(place, "the pixels of its frames", pixels, expected));
         }
         Ok(())
     }

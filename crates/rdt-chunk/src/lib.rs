@@ -89,7 +89,7 @@ pub use codec::{FrameCodec, ImageCodec};
 pub use decode::FrameDecoder;
 pub use encode::ZSTD_REF_INTERVAL;
 pub use error::{ChunkError, Place};
-pub use frame_table::{MAX_FRAME_PIXELS, MAX_FRAME_SIDE};
+pub use frame_table::{MAX_FRAME_PIXELS, MAX_FRAME_SIDE, MAX_SAMPLE_PIXELS};
 pub use header::{FORMAT_VERSION, HEADER_LENGTH, Header, MAGIC};
 pub use map::map;
 pub use metadata::{ChunkEpisode, MAX_METADATA_BYTES, MAX_WINDOW_FRAMES, MAX_WINDOW_ROWS};

@@ -13,7 +13,7 @@ use crate::checksum::Checksum;
 use crate::codec::ImageCodec;
 use crate::encode::FrameEncoder;
 use crate::error::ChunkError;
-use crate::frame_table::{FrameRecord, NO_REFERENCE};
+use crate::frame_table::{FrameRecord, MAX_SAMPLE_PIXELS, NO_REFERENCE};
 use crate::header::{HEADER_LENGTH, Header};
 use crate::layout::{Layout, camera_count};
 use crate::metadata::{ChunkEpisode, MAX_METADATA_BYTES, Metadata, check_dataset, check_episode};
@@ -123,9 +123,9 @@ impl<W: Write + Seek> ChunkWriter<W> {
     ///
     /// `states` and `actions` are row-major and hold the whole episode, as wide as the
     /// data set's columns; in next-state form `actions` are the states again. `frame`
-    /// puts a frame's bytes into the vector, which may hold another frame's, and returns
-    /// their form. It is asked once for each frame that a sample shows: by index, and at
-    /// each index for each camera present in slot order.
+    /// puts a frame's bytes into the vector, which is empty, and returns their form. It
+    /// is asked once for each frame that a sample shows: by index, and at each index for
+    /// each camera present in slot order.
     ///
     /// # Errors
     /// The chunk has not enough free slots, numbers do not fit each other, a value is not
@@ -162,7 +162,7 @@ impl<W: Write + Seek> ChunkWriter<W> {
         }
         let frames = MergedSpans::of(layouts.iter().map(|l| l.frames.rows.clone()).collect());
         let first_frame = self.frames;
-        self.add_frames(&info, &frames, frame)?;
+        self.add_frames(dataset, &info, &frames, frame)?;
 
         let episode = self.metadata.episodes.len() as u32;
         let cameras = camera_count(&info);
@@ -257,6 +257,7 @@ impl<W: Write + Seek> ChunkWriter<W> {
     /// Encodes and writes the frames of `spans`, camera by camera at each index.
     fn add_frames<E: From<ChunkError>>(
         &mut self,
+        dataset: u16,
         info: &EpisodeInfo,
         spans: &MergedSpans,
         frame: &mut dyn FnMut(CameraSlot, u32, &mut Vec<u8>) -> Result<FrameForm, E>,
@@ -265,6 +266,7 @@ impl<W: Write + Seek> ChunkWriter<W> {
         let mut sizes = [None; CameraSlot::COUNT];
         for index in spans.indices() {
             for camera in CameraSlot::ALL.into_iter().filter(|camera| info.cameras[camera.index()]) {
+                self.source.clear();
                 let form = frame(camera, index, &mut self.source)?;
                 let size = *sizes[camera.index()].get_or_insert((form.height, form.width));
                 if size != (form.height, form.width) {
@@ -273,6 +275,14 @@ impl<W: Write + Seek> ChunkWriter<W> {
                     let found = format!("{} x {}", form.height, form.width);
                     let expected = format!("{} x {}, as the frames before it", size.0, size.1);
                     return Err(ChunkError::refused(what, found, expected).into());
+                }
+                let history = u64::from(self.metadata.datasets[usize::from(dataset)].window.image_history);
+                let pixels = |(height, width)| u64::from(height) * u64::from(width);
+                let sample_pixels = sizes.iter().flatten().copied().map(pixels).sum::<u64>() * history;
+                if sample_pixels > MAX_SAMPLE_PIXELS {
+                    let what = format!("episode {}: the pixels of a sample", info.origin);
+                    let expected = format!("at most {MAX_SAMPLE_PIXELS} over all cameras and frames");
+                    return Err(ChunkError::refused(what, sample_pixels, expected).into());
                 }
                 self.add_frame(camera, &form).map_err(|error| match error {
                     ChunkError::Write { .. } => error,

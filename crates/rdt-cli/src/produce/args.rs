@@ -1,0 +1,207 @@
+//! The command line of `rdt-produce`, and what it means.
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use clap::{Parser, ValueEnum};
+use rdt_buffer::TextFile;
+use rdt_chunk::ImageCodec;
+use rdt_cli::exit::Usage;
+use rdt_producer::{DatasetListKind, DatasetSpec, Options, Sampling, read_list};
+use rdt_schema::{Config, SchemaError};
+
+/// Part of the program, so that it runs without the repository.
+const BASE_CONFIG: &str = include_str!("../../../../configs/base.yaml");
+/// How the shipped configuration is named in errors and manifests.
+const BASE_CONFIG_NAME: &str = "configs/base.yaml";
+
+const EXAMPLES: &str = "\
+Examples:
+  rdt-produce --fill-up --dataset libero=/data/libero_90 --buffer /data/buffer
+      every step of every episode, by the shipped card `libero`
+  rdt-produce --fill-up --dataset kitchen:libero=/data/a --dataset arm:cards/arm.yaml=/data/b
+      two data sets, one by an own card (configs/README.md says how to write one)
+  rdt-produce --fill-up --dataset libero=/data/libero_90 --dry-run
+      what it would make: chunks, samples, bytes, time; writes nothing
+  rdt-produce --fill-up --dataset-type finetune --data-root /data --config configs/base.yaml
+      the names of finetune_datasets.json beside the configuration, each in /data/NAME
+
+A fill that was interrupted, even by kill -9, continues when the same command is run again.
+
+Exit codes: 0 done; 1 failed or interrupted; 2 wrong usage or configuration; 3 done, but episodes
+were skipped since something is wrong with them (each is named). Episodes that a filter leaves out
+by design do not count.";
+
+/// Fill a buffer with the samples of robot episodes, for rdt-consume to train on.
+#[derive(Debug, Parser)]
+#[command(name = "rdt-produce", version, after_help = EXAMPLES)]
+pub struct Args {
+    /// Put every step of every accepted episode into the buffer once, and stop.
+    #[arg(long)]
+    pub fill_up: bool,
+
+    /// A data set: its name, its card (by default the one of its name) and a folder or file. May
+    /// be given several times.
+    #[arg(long, value_name = "NAME[:CARD]=PATH")]
+    pub dataset: Vec<String>,
+
+    /// Take the data sets of RDT's lists (*_datasets.json, *_sample_weights.json beside --config).
+    #[arg(long, value_name = "LIST", requires = "data_root")]
+    pub dataset_type: Option<DatasetType>,
+
+    /// Where the data sets of --dataset-type are: DIR/NAME.
+    #[arg(long, value_name = "DIR", requires = "dataset_type")]
+    pub data_root: Option<PathBuf>,
+
+    /// Where the buffer is made [default: dataset.buf_path of the configuration, else ./buffer].
+    #[arg(long, value_name = "DIR")]
+    pub buffer: Option<PathBuf>,
+
+    /// RDT's configuration [default: the shipped base.yaml].
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Threads that read and write [default: as many as there are cores].
+    #[arg(long, value_name = "N")]
+    pub n_workers: Option<NonZeroUsize>,
+
+    /// Seed of random draws.
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    pub seed: u64,
+
+    /// Most chunks the buffer may have (with --sampling random: how many it has).
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub num_chunks: Option<u32>,
+
+    /// Samples a chunk [default: dataset.buf_chunk_size of the configuration].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MAX_CHUNK_SIZE))]
+    pub chunk_size: Option<u32>,
+
+    /// How frames are stored: auto (JPEG as it is, raw frames lossless), raw, zstd, zstd-ref, lz4,
+    /// or jpeg:QUALITY (lossy).
+    #[arg(long, value_name = "CODEC", default_value_t)]
+    pub image_codec: ImageCodec,
+
+    /// Which steps: all of them once, or RDT's random draws with replacement, for comparison.
+    #[arg(long, value_enum, default_value_t = SamplingArg::All)]
+    pub sampling: SamplingArg,
+
+    /// Say what would be made, and make nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+
+    /// Print the report as JSON.
+    #[arg(long)]
+    pub json: bool,
+
+    /// Replace consumed samples (not built yet).
+    #[arg(long, hide = true)]
+    pub follow: bool,
+
+    /// Mark all samples as unread (not built yet).
+    #[arg(long, hide = true)]
+    pub clean_dirty: bool,
+}
+
+/// More would make a chunk too large to map and checksum as one.
+const MAX_CHUNK_SIZE: i64 = 65_536;
+
+/// RDT's lists.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum DatasetType {
+    /// finetune_datasets.json
+    Finetune,
+    /// pretrain_datasets.json
+    Pretrain,
+}
+
+/// Which steps.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum SamplingArg {
+    /// Each once.
+    All,
+    /// As RDT's HDF5 loaders.
+    Random,
+}
+
+/// A checked command line.
+pub struct Command {
+    /// What to fill with what.
+    pub options: Options,
+    /// Where.
+    pub buffer: PathBuf,
+}
+
+impl Args {
+    /// Checks the arguments against each other and reads the configuration and the lists.
+    pub fn meaning(&self) -> anyhow::Result<Command> {
+        for (given, flag) in [(self.follow, "--follow"), (self.clean_dirty, "--clean-dirty")] {
+            if given {
+                return Err(Usage::new(format!("{flag} is not built yet; expected --fill-up alone")));
+            }
+        }
+        if !self.fill_up {
+            return Err(Usage::new("no mode is given, expected --fill-up (see rdt-produce --help)"));
+        }
+        let (config_file, config) = self.config().map_err(Usage::from_error)?;
+        let config_dir = self.config.as_deref().and_then(Path::parent).map(directory);
+        let mut datasets = Vec::new();
+        for spec in &self.dataset {
+            datasets.push(DatasetSpec::parse(spec).map_err(Usage::from_error)?);
+        }
+        let mut lists = Vec::new();
+        if let (Some(kind), Some(root)) = (self.dataset_type, &self.data_root) {
+            let kind = match kind {
+                DatasetType::Finetune => DatasetListKind::Finetune,
+                DatasetType::Pretrain => DatasetListKind::Pretrain,
+            };
+            let dir = config_dir.clone().unwrap_or_else(|| PathBuf::from("configs"));
+            datasets.extend(read_list(kind, &dir, root).map_err(Usage::from_error)?);
+            for path in kind.files(&dir) {
+                lists.push(text_file(path).map_err(Usage::from_error)?);
+            }
+        }
+        if datasets.is_empty() {
+            return Err(Usage::new(
+                "no data set is given, expected --dataset NAME[:CARD]=PATH, \
+                 or --dataset-type LIST with --data-root DIR",
+            ));
+        }
+        let buffer = self.buffer.clone().or_else(|| config.dataset.buf_path.clone());
+        let TextFile { path, text } = config_file;
+        let mut options = Options::new(datasets, config, path, text);
+        options.config_dir = config_dir;
+        options.lists = lists;
+        options.chunk_size = self.chunk_size.unwrap_or(options.chunk_size);
+        options.codec = self.image_codec;
+        options.sampling = match self.sampling {
+            SamplingArg::All => Sampling::All,
+            SamplingArg::Random => Sampling::Random,
+        };
+        options.num_chunks = self.num_chunks;
+        options.seed = self.seed;
+        options.workers = self.n_workers.unwrap_or(options.workers);
+        Ok(Command { options, buffer: buffer.unwrap_or_else(|| PathBuf::from("buffer")) })
+    }
+
+    fn config(&self) -> Result<(TextFile, Config), SchemaError> {
+        let file = match &self.config {
+            Some(path) => text_file(path.clone())?,
+            None => TextFile { path: BASE_CONFIG_NAME.into(), text: BASE_CONFIG.into() },
+        };
+        let config = Config::from_text(&file.text, &file.path)?;
+        Ok((file, config))
+    }
+}
+
+/// The folder of a file given by name alone is the current one.
+fn directory(parent: &Path) -> PathBuf {
+    if parent.as_os_str().is_empty() { PathBuf::from(".") } else { parent.to_owned() }
+}
+
+fn text_file(path: PathBuf) -> Result<TextFile, SchemaError> {
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Ok(TextFile { path, text }),
+        Err(source) => Err(SchemaError::Read { path, source }),
+    }
+}

@@ -1,0 +1,61 @@
+//! Runs a fill or a dry run and reports.
+
+use std::io::Write;
+
+use anyhow::Context;
+use clap::Parser;
+use rdt_cli::exit::{Outcome, Usage};
+use rdt_producer::{ProducerError, StopFlag, fill, predict};
+use serde::Serialize;
+
+use super::args::{Args, Command};
+use super::watch::Watch;
+use super::{cpu, report};
+
+/// The program.
+pub fn run() -> anyhow::Result<Outcome> {
+    let args = Args::parse_from(rdt_cli::args::normalised());
+    let Command { options, buffer } = args.meaning()?;
+    let stop = StopFlag::from(rdt_cli::signals::stop_flag("the chunks in hand are dropped")?);
+    let watch = Watch::default();
+    if args.dry_run {
+        let prediction = predict(&options, &stop, &|event| watch.event(&event));
+        watch.finish();
+        let prediction = prediction.map_err(usage_or_failure)?;
+        match args.json {
+            true => print_json(&report::Predicted { dry_run: true, prediction: &prediction })?,
+            false => print(&report::predicted(&prediction))?,
+        }
+        return Ok(outcome(prediction.skipped.is_empty()));
+    }
+    let result = fill(&options, &buffer, &stop, &|event| watch.event(&event));
+    watch.finish();
+    let result = result.map_err(usage_or_failure)?;
+    let cpu_ms_per_sample = match result.written_samples {
+        0 => None,
+        samples => cpu::seconds().map(|seconds| seconds * 1e3 / samples as f64),
+    };
+    let filled = report::Filled { dry_run: false, buffer: &buffer, report: &result, cpu_ms_per_sample };
+    match args.json {
+        true => print_json(&filled)?,
+        false => print(&report::filled(&filled))?,
+    }
+    Ok(outcome(result.skipped.is_empty()))
+}
+
+fn outcome(nothing_skipped: bool) -> Outcome {
+    if nothing_skipped { Outcome::Done } else { Outcome::Incomplete }
+}
+
+fn usage_or_failure(error: ProducerError) -> anyhow::Error {
+    if error.is_usage() { Usage::from_error(error) } else { error.into() }
+}
+
+fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
+    let text = serde_json::to_string_pretty(value).context("cannot serialise the report")?;
+    print(&(text + "\n"))
+}
+
+fn print(text: &str) -> anyhow::Result<()> {
+    std::io::stdout().write_all(text.as_bytes()).context("cannot write the report to standard output")
+}

@@ -42,8 +42,8 @@ pub struct LoaderOptions {
     pub last: LastBatch,
     /// The first batch to deliver.
     pub start: Position,
-    /// Epochs in all, counted from epoch 0; endless if none.
-    pub epochs: Option<u64>,
+    /// The first batch not to deliver any more; endless over epochs if none.
+    pub end: Option<Position>,
     /// Sizes that the samples must have.
     pub shape: BatchShape,
     /// In which form images are delivered.
@@ -58,7 +58,7 @@ pub struct LoaderOptions {
 
 /// Batches of a buffer, in order.
 ///
-/// Iterating ends after the last epoch, if there is one, or after an error. Dropping the loader
+/// Iterating stops at the options' end, if there is one, or after an error. Dropping the loader
 /// stops and joins its threads; batches already delivered stay valid.
 #[derive(Debug)]
 pub struct Loader {
@@ -175,7 +175,7 @@ impl Loader {
     fn build_ahead(&mut self) {
         let Some(jobs) = &self.jobs else { return };
         while self.building.len() < self.options.batches_ahead.max(1) {
-            if self.options.epochs.is_some_and(|epochs| self.ahead.epoch >= epochs) {
+            if self.options.end.is_some_and(|end| self.ahead >= end) {
                 return;
             }
             let position = self.ahead;
@@ -210,7 +210,7 @@ impl Loader {
     /// of the batch at `position`: the same slot as many batches later as are built ahead.
     fn announced(&self, position: Position, index: usize) -> Option<(u64, u64)> {
         let later = (0..self.options.batches_ahead.max(1)).fold(position, |at, _| self.order.next(at));
-        if self.options.epochs.is_some_and(|epochs| later.epoch >= epochs) {
+        if self.options.end.is_some_and(|end| later >= end) {
             return None;
         }
         self.order.positions(later.batch).nth(index).map(|at| (later.epoch, at))
@@ -323,3 +323,6 @@ fn check_shape(source: &SampleSource, shape: BatchShape) -> Result<(), ConsumerE
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,236 @@
+//! `rdt-consume bench`: how fast the loader alone is.
+//!
+//! What is timed is what training uses: the same loader, order and batches. CPU time is that of
+//! the whole process from the loader's start to the last batch, so nothing hides in a thread.
+
+mod process;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use rdt_buffer::Buffer;
+use rdt_consumer::{
+    BatchShape, Delivery, LastBatch, Loader, LoaderOptions, LoaderStatistics, OnBadSample, Position,
+};
+use rdt_schema::Config;
+use serde::Serialize;
+
+use crate::exit::{Outcome, Usage};
+
+/// What to measure.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
+    /// The buffer's directory
+    #[arg(long, value_name = "DIR", default_value = "buffer")]
+    pub buffer: PathBuf,
+    /// How far each sample is taken
+    #[arg(long, value_enum, default_value_t = Stage::Pixel)]
+    pub stage: Stage,
+    /// Threads that fill batches
+    #[arg(long, alias = "n-workers", default_value_t = 1)]
+    pub workers: usize,
+    /// Samples of a batch
+    #[arg(long, value_name = "B", default_value_t = 32)]
+    pub batch_size: u32,
+    /// Samples to load, in whole batches; one epoch if not given, further epochs as needed
+    #[arg(long, value_name = "N")]
+    pub samples: Option<u64>,
+    /// Batches built ahead
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    pub batches_ahead: usize,
+    /// Side of the images of the pixel stage
+    #[arg(long, value_name = "PIXELS", default_value_t = 384)]
+    pub image_size: usize,
+    /// Seed of the order
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Read all chunks once before timing, so that they are in the page cache (the default)
+    #[arg(long, conflicts_with = "cold")]
+    pub warm: bool,
+    /// Drop the chunks from the page cache before timing
+    #[arg(long)]
+    pub cold: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// How far a sample is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// Vectors and decoded u8 frames
+    Frames,
+    /// Vectors and preprocessed f32 images, as training takes them
+    Pixel,
+}
+
+/// The figures. Times in milliseconds; `bytes` are those of the arrays and frames delivered.
+#[derive(Debug, Serialize)]
+struct Report {
+    stage: Stage,
+    workers: usize,
+    batch_size: u32,
+    cache: &'static str,
+    samples: u64,
+    samples_per_s: f64,
+    cpu_ms_per_sample: f64,
+    bytes_per_s: f64,
+    bytes_per_sample: f64,
+    first_batch_ms: f64,
+    batch_ms: Quantiles,
+    peak_rss_bytes: Option<u64>,
+    /// Thread time by stage, milliseconds a sample.
+    stage_ms_per_sample: StageTimes,
+    /// Samples that could not be read and were replaced.
+    replaced: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct Quantiles {
+    p50: f64,
+    p95: f64,
+    p99: f64,
+}
+
+#[derive(Debug, Serialize)]
+struct StageTimes {
+    idle: f64,
+    find: f64,
+    rows: f64,
+    decode: f64,
+    preprocess: f64,
+}
+
+/// Loads batches and prints how long that took.
+///
+/// # Errors
+/// The buffer cannot be opened or read, or the options do not fit it.
+pub fn run(args: &Args) -> anyhow::Result<Outcome> {
+    let buffer = Buffer::open_complete(&args.buffer)?;
+    let options = options(args, &buffer)?;
+    let files = (0..buffer.chunk_count()).map(|id| buffer.chunk_path(rdt_buffer::ChunkId::new(id as u32)));
+    process::prepare_cache(files, args.cold)?;
+    let report = measure(args, Arc::new(buffer), options)?;
+    if args.json {
+        println!("{}", serde_json::to_string(&report)?);
+    } else {
+        print(&report);
+    }
+    Ok(if report.replaced > 0 { Outcome::Incomplete } else { Outcome::Done })
+}
+
+fn options(args: &Args, buffer: &Buffer) -> anyhow::Result<LoaderOptions> {
+    let config = &buffer.manifest().config;
+    let common = Config::from_text(&config.text, &config.path)?.common;
+    if args.batch_size == 0 {
+        return Err(Usage::new("--batch-size is 0, expected at least 1"));
+    }
+    let batch = u64::from(args.batch_size);
+    let samples = buffer.sample_count();
+    // Incomplete batches are left out: all batches do the same work. A buffer smaller than a
+    // batch has no other.
+    let last = if samples < batch { LastBatch::Keep } else { LastBatch::Drop };
+    let per_epoch = (samples / batch).max(1);
+    let batches = args.samples.unwrap_or(samples).div_ceil(batch.min(samples.max(1))).max(1);
+    let batches = if args.samples.is_none() { per_epoch } else { batches };
+    Ok(LoaderOptions {
+        seed: args.seed,
+        global_batch: args.batch_size,
+        world: 1,
+        rank: 0,
+        last,
+        start: Position::default(),
+        end: Some(Position { epoch: batches / per_epoch, batch: batches % per_epoch }),
+        shape: BatchShape {
+            action_rows: usize::from(common.action_chunk_size),
+            history: usize::from(common.img_history_size),
+            cameras: usize::from(common.num_cameras),
+        },
+        delivery: match args.stage {
+            Stage::Frames => Delivery::Frames,
+            Stage::Pixel => Delivery::Pixel { size: args.image_size },
+        },
+        workers: args.workers.max(1),
+        batches_ahead: args.batches_ahead.max(1),
+        on_bad_sample: OnBadSample::Skip,
+    })
+}
+
+fn measure(args: &Args, buffer: Arc<Buffer>, options: LoaderOptions) -> anyhow::Result<Report> {
+    let (cpu, started) = (process::cpu_time(), Instant::now());
+    let mut loader = Loader::new(buffer, options)?;
+    let mut batch_times = Vec::new();
+    let mut last = started;
+    for batch in &mut loader {
+        // Dropped at once: what is measured is the loader without a trainer.
+        drop(batch?);
+        let now = Instant::now();
+        batch_times.push(now.duration_since(last));
+        last = now;
+    }
+    let elapsed = last.duration_since(started);
+    let statistics = loader.statistics();
+    for bad in loader.bad_samples() {
+        eprintln!("warning: {bad}");
+    }
+    drop(loader);
+    let cpu = process::cpu_time().saturating_sub(cpu);
+    let first = *batch_times.first().context("no batch was loaded")?;
+    // The first batch includes the start of the threads; it has its own figure.
+    let later = if batch_times.len() > 1 { &mut batch_times[1..] } else { &mut batch_times[..] };
+    later.sort_unstable();
+    let quantile = |share: f64| ms(later[((later.len() - 1) as f64 * share).round() as usize]);
+    let samples = statistics.samples as f64;
+    Ok(Report {
+        stage: args.stage,
+        workers: args.workers.max(1),
+        batch_size: args.batch_size,
+        cache: if args.cold { "cold" } else { "warm" },
+        samples: statistics.samples,
+        samples_per_s: samples / elapsed.as_secs_f64(),
+        cpu_ms_per_sample: ms(cpu) / samples,
+        bytes_per_s: statistics.bytes as f64 / elapsed.as_secs_f64(),
+        bytes_per_sample: statistics.bytes as f64 / samples,
+        first_batch_ms: ms(first),
+        batch_ms: Quantiles { p50: quantile(0.50), p95: quantile(0.95), p99: quantile(0.99) },
+        peak_rss_bytes: process::peak_rss_bytes(),
+        stage_ms_per_sample: stage_times(&statistics),
+        replaced: statistics.replaced,
+    })
+}
+
+fn stage_times(statistics: &LoaderStatistics) -> StageTimes {
+    let each = |time: Duration| ms(time) / statistics.samples as f64;
+    StageTimes {
+        idle: each(statistics.idle),
+        find: each(statistics.find),
+        rows: each(statistics.rows),
+        decode: each(statistics.decode),
+        preprocess: each(statistics.preprocess),
+    }
+}
+
+fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+fn print(report: &Report) {
+    let Report { samples, samples_per_s, cpu_ms_per_sample, batch_ms, .. } = report;
+    println!("samples            {samples}");
+    println!("samples/s          {samples_per_s:.1}");
+    println!("CPU ms a sample    {cpu_ms_per_sample:.3}");
+    println!("MB/s delivered     {:.1}", report.bytes_per_s / 1e6);
+    println!("first batch ms     {:.1}", report.first_batch_ms);
+    println!("batch ms           p50 {:.2}, p95 {:.2}, p99 {:.2}", batch_ms.p50, batch_ms.p95, batch_ms.p99);
+    if let Some(bytes) = report.peak_rss_bytes {
+        println!("peak memory MB     {:.1}", bytes as f64 / 1e6);
+    }
+    let StageTimes { idle, find, rows, decode, preprocess } = report.stage_ms_per_sample;
+    println!(
+        "thread ms a sample idle {idle:.3}, find {find:.3}, rows {rows:.3}, decode {decode:.3}, \
+         preprocess {preprocess:.3}"
+    );
+}

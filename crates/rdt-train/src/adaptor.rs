@@ -24,8 +24,7 @@ impl Adaptor {
         inputs: i64,
         hidden: i64,
     ) -> Result<Self, TrainError> {
-        let mut linear =
-            |name: &str, inputs| Linear::new(layout, name, inputs, hidden, LinearInit::PyTorch);
+        let mut linear = |name: &str, inputs| Linear::new(layout, name, inputs, hidden, LinearInit::PyTorch);
         if kind == "linear" {
             return Ok(Self { layers: vec![linear(name, inputs)] });
         }

@@ -45,8 +45,8 @@ struct TrainerState {
     progress: Progress,
     optimizer_updates: u64,
     ema_updates: u64,
-    /// Samples of the buffer: another number means another order.
-    samples: u64,
+    /// What the run trains on, as [`crate::train::Run::data`] names it.
+    data: String,
     settings: TrainSettings,
     config: Config,
 }
@@ -59,7 +59,7 @@ pub fn save(
     folder: &Path,
     trainer: &Trainer,
     config: &Config,
-    samples: u64,
+    data: &str,
     progress: Progress,
 ) -> Result<PathBuf, TrainError> {
     let path = folder.join(format!("{PREFIX}{}", progress.step));
@@ -74,14 +74,18 @@ pub fn save(
     let (first, second) = trainer.optimizer().moments();
     tensor_file::write(&temporary.join(MODEL), layout, &[("", trainer.parameters().flat())])?;
     tensor_file::write(&temporary.join(EMA), layout, &[("", trainer.ema().average())])?;
-    tensor_file::write(&temporary.join(OPTIMIZER), layout, &[(FIRST_MOMENT, first), (SECOND_MOMENT, second)])?;
+    tensor_file::write(
+        &temporary.join(OPTIMIZER),
+        layout,
+        &[(FIRST_MOMENT, first), (SECOND_MOMENT, second)],
+    )?;
     write_json(&temporary.join("config.json"), &rdt_config(config))?;
     let state = TrainerState {
         format_version: FORMAT_VERSION,
         progress,
         optimizer_updates: trainer.optimizer().updates(),
         ema_updates: trainer.ema().updates(),
-        samples,
+        data: data.to_owned(),
         settings: trainer.settings().clone(),
         config: config.clone(),
     };
@@ -107,7 +111,7 @@ pub fn save(
 /// # Errors
 /// The checkpoint is not whole, of another network, or of a run whose seed, batch size or
 /// buffer differ, so that going on would not be the same run.
-pub fn load(path: &Path, trainer: &mut Trainer, samples: u64) -> Result<Progress, TrainError> {
+pub fn load(path: &Path, trainer: &mut Trainer, data: &str) -> Result<Progress, TrainError> {
     let file = path.join(TRAINER);
     let text = fs::read(&file).map_err(TrainError::file(&file, "read the checkpoint"))?;
     let wrong = |found: String, expected: &str| TrainError::Content {
@@ -118,14 +122,17 @@ pub fn load(path: &Path, trainer: &mut Trainer, samples: u64) -> Result<Progress
     let state: TrainerState = serde_json::from_slice(&text)
         .map_err(|error| wrong(error.to_string(), "a checkpoint of this program's version"))?;
     if state.format_version != FORMAT_VERSION {
-        return Err(wrong(format!("format version {}", state.format_version), "version 1; use the program that wrote it"));
+        return Err(wrong(
+            format!("format version {}", state.format_version),
+            "version 1; use the program that wrote it",
+        ));
     }
     let settings = trainer.settings();
-    let micro_batches = |s: &TrainSettings| u64::from(s.train_batch_size);
+    let saved = &state.settings;
     for (what, saved, given) in [
-        ("--seed", state.settings.seed, settings.seed),
-        ("--train-batch-size", micro_batches(&state.settings), micro_batches(settings)),
-        ("number of samples in the buffer", state.samples, samples),
+        ("--seed", saved.seed.to_string(), settings.seed.to_string()),
+        ("--train-batch-size", saved.train_batch_size.to_string(), settings.train_batch_size.to_string()),
+        ("data", state.data.clone(), data.to_owned()),
     ] {
         if saved != given {
             return Err(wrong(

@@ -9,7 +9,9 @@ use tch::TchError;
 #[non_exhaustive]
 pub enum TrainError {
     /// libtorch refused an operation; most often memory ran out.
-    #[error("libtorch failed; if memory ran out, lower --train-batch-size and raise --gradient-accumulation-steps")]
+    #[error(
+        "libtorch failed; if memory ran out, lower --train-batch-size and raise --gradient-accumulation-steps"
+    )]
     Torch {
         /// libtorch's own words.
         #[from]
@@ -72,7 +74,10 @@ pub enum TrainError {
 
 impl TrainError {
     /// A [`TrainError::File`] about `path`, for `map_err`.
-    pub(crate) fn file(path: impl Into<PathBuf>, action: &'static str) -> impl FnOnce(std::io::Error) -> Self {
+    pub(crate) fn file(
+        path: impl Into<PathBuf>,
+        action: &'static str,
+    ) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
         move |source| Self::File { path, action, source }
     }

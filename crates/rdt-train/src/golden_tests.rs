@@ -88,9 +88,16 @@ fn setup(norm: NormForm) -> Result<Setup, Box<dyn Error>> {
     let parameters = FlatParameters::initial(layout, 0, Device::Cpu)?;
     let file = TensorFile::open(&golden_path("rdt_state_dict.safetensors"))?;
     file.load(parameters.layout(), "", parameters.flat())?;
-    let steps = recorded["runner_config"]["noise_scheduler"]["num_train_timesteps"].as_i64().ok_or("steps")?;
+    let steps =
+        recorded["runner_config"]["noise_scheduler"]["num_train_timesteps"].as_i64().ok_or("steps")?;
     let schedule = NoiseSchedule::new(steps, Device::Cpu)?;
-    Ok(Setup { network, parameters, recorded, forward: Recording::open("rdt_forward.safetensors")?, schedule })
+    Ok(Setup {
+        network,
+        parameters,
+        recorded,
+        forward: Recording::open("rdt_forward.safetensors")?,
+        schedule,
+    })
 }
 
 impl Setup {
@@ -200,8 +207,15 @@ fn golden_loss_and_all_gradients() -> TestResult {
     let timesteps = s.forward.get("loss.timesteps")?;
     let noisy = s.schedule.add_noise(&actions, &noise, &timesteps)?;
     assert_close("noisy", &noisy, &s.forward.get("loss.noisy_action")?, 1e-6);
-    let loss =
-        diffusion::loss(&s.network, &s.weights()?, &s.schedule, &s.conditions()?, &actions, &noise, &timesteps)?;
+    let loss = diffusion::loss(
+        &s.network,
+        &s.weights()?,
+        &s.schedule,
+        &s.conditions()?,
+        &actions,
+        &noise,
+        &timesteps,
+    )?;
     assert_close("loss", &loss.reshape([1]), &s.forward.get("loss.value")?, 1e-5);
     let gradient = s.parameters.gradient(&loss)?;
     let recorded = Recording::open("rdt_grads.safetensors")?;
@@ -229,7 +243,12 @@ fn golden_optimiser_steps_with_clipping_and_moving_average() -> TestResult {
         for (now, before) in s.parameters.layout().views(flat).zip(s.parameters.layout().views(&initial)) {
             let ((parameter, now), (_, before)) = (now?, before?);
             let theirs = recorded.get(&format!("{prefix}.{}", parameter.name))?;
-            assert_close(&format!("{prefix}.{}", parameter.name), &(now - &before), &(theirs - &before), 5e-6);
+            assert_close(
+                &format!("{prefix}.{}", parameter.name),
+                &(now - &before),
+                &(theirs - &before),
+                5e-6,
+            );
         }
         Ok(())
     };
@@ -239,7 +258,13 @@ fn golden_optimiser_steps_with_clipping_and_moving_average() -> TestResult {
         let noise = recorded.get(&format!("step{step}.noise"))?;
         let timesteps = recorded.get(&format!("step{step}.timesteps"))?;
         let loss = diffusion::loss(
-            &s.network, &s.weights()?, &s.schedule, &conditions, &actions, &noise, &timesteps,
+            &s.network,
+            &s.weights()?,
+            &s.schedule,
+            &conditions,
+            &actions,
+            &noise,
+            &timesteps,
         )?;
         let close = |what: &str, ours: f64, theirs: &Value, tolerance: f64| {
             let theirs = theirs.as_f64().unwrap_or(f64::NAN);

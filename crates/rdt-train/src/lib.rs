@@ -37,6 +37,8 @@ pub mod trainer;
 
 #[cfg(test)]
 mod golden_tests;
+#[cfg(test)]
+mod train_tests;
 
 pub use error::TrainError;
 pub use network::{NetworkShape, Rdt};

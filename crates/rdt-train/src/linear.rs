@@ -40,8 +40,7 @@ impl Linear {
             LinearInit::Small => Init::Normal(0.02),
             LinearInit::Zeros => Init::Zeros,
         };
-        let bias_init =
-            if init == LinearInit::PyTorch { Init::Uniform(bound) } else { Init::Zeros };
+        let bias_init = if init == LinearInit::PyTorch { Init::Uniform(bound) } else { Init::Zeros };
         Self {
             weight: layout.add(format!("{name}.weight"), &[outputs, inputs], weight_init),
             bias: layout.add(format!("{name}.bias"), &[outputs], bias_init),

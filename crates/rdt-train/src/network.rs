@@ -221,8 +221,7 @@ impl Rdt {
         let t = self.t_embedder.forward(weights, timesteps)?.f_unsqueeze(1)?;
         let t = t.f_expand([batch, 1, hidden], false)?;
         let freq = self.freq_embedder.forward(weights, control_freq)?.f_unsqueeze(1)?;
-        let mut x =
-            Tensor::f_cat(&[&t, &freq, tokens], 1)?.f_add(weights.get(self.x_pos_embed))?;
+        let mut x = Tensor::f_cat(&[&t, &freq, tokens], 1)?.f_add(weights.get(self.x_pos_embed))?;
 
         let language_length = conditions.language.size3()?.1;
         let places = weights.get(self.language_pos_embed).f_narrow(1, 0, language_length)?;

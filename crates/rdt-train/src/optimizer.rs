@@ -41,11 +41,7 @@ impl AdamW {
     ///
     /// # Errors
     /// The memory is not there.
-    pub fn new(
-        layout: &ParameterLayout,
-        settings: AdamWSettings,
-        device: Device,
-    ) -> Result<Self, TchError> {
+    pub fn new(layout: &ParameterLayout, settings: AdamWSettings, device: Device) -> Result<Self, TchError> {
         Ok(Self {
             settings,
             first_moment: layout.zeros(device)?,

@@ -80,9 +80,8 @@ impl DpmSolver {
         let h = next.lambda - here.lambda;
         let keep = next.sigma / here.sigma;
         let gain = next.alpha * ((-h).exp() - 1.0);
-        let first_order = x
-            .f_mul_scalar(f64::from(keep))?
-            .f_sub(&predicted.f_mul_scalar(f64::from(gain))?)?;
+        let first_order =
+            x.f_mul_scalar(f64::from(keep))?.f_sub(&predicted.f_mul_scalar(f64::from(gain))?)?;
         let is_last = i + 1 == self.timesteps.len();
         match predicted_before {
             Some(before) if i > 0 && !is_last => {

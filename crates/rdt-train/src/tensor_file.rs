@@ -52,8 +52,8 @@ impl TensorFile {
             found,
             expected: "a whole safetensors file; take it from another checkpoint or download it again".into(),
         };
-        let metadata: Metadata =
-            serde_json::from_slice(&header).map_err(|e| wrong(format!("its header is no tensor list ({e})")))?;
+        let metadata: Metadata = serde_json::from_slice(&header)
+            .map_err(|e| wrong(format!("its header is no tensor list ({e})")))?;
         let data_start = LENGTH_BYTES + header.len() as u64;
         let expected = data_start + metadata.data_len() as u64;
         if file_bytes != expected {
@@ -127,17 +127,19 @@ impl TensorFile {
             layout.parameters().iter().map(|p| format!("{prefix}{}", p.name)).collect();
         let mut extra = self.names();
         extra.retain(|name| name.starts_with(prefix) && !known.contains(name));
-        let complaints: Vec<String> = [("missing", missing), ("of another shape", misshapen), ("not known", extra)]
-            .into_iter()
-            .filter(|(_, names)| !names.is_empty())
-            .map(|(what, names)| format!("{} tensors {what}: {}", names.len(), list(&names)))
-            .collect();
+        let complaints: Vec<String> =
+            [("missing", missing), ("of another shape", misshapen), ("not known", extra)]
+                .into_iter()
+                .filter(|(_, names)| !names.is_empty())
+                .map(|(what, names)| format!("{} tensors {what}: {}", names.len(), list(&names)))
+                .collect();
         if !complaints.is_empty() {
             return Err(TrainError::Content {
                 path: self.path.clone(),
                 found: complaints.join("; "),
-                expected: "the tensors of the configured network; use the configuration the weights were made with"
-                    .into(),
+                expected:
+                    "the tensors of the configured network; use the configuration the weights were made with"
+                        .into(),
             });
         }
         tch::no_grad(|| {

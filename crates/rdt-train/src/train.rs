@@ -43,8 +43,8 @@ pub struct Run<'a> {
     pub output_dir: &'a Path,
     /// Where to start.
     pub start: Start,
-    /// Samples of the buffer.
-    pub samples: u64,
+    /// Names what is trained on (number of samples, digest): a checkpoint resumes on the same.
+    pub data: &'a str,
     /// Set from outside to end after the current step.
     pub stop: &'a AtomicBool,
 }
@@ -71,14 +71,19 @@ pub struct Ended {
 
 /// Trains until all steps are done or `run.stop` is set; both end with a checkpoint.
 ///
-/// `batches` starts the data at a position; the sequence must be endless.
+/// `batches` starts the data at a position; it is told how many batches are needed and must
+/// give that many, over as many epochs as it takes.
 ///
 /// # Errors
 /// Settings that cannot be, files that cannot be read or written, data that stops, memory
 /// that is not there, or a loss that is not a number.
-pub fn train<B: TrainingBatch, E: std::error::Error + Send + Sync + 'static, I: Iterator<Item = Result<B, E>>>(
+pub fn train<
+    B: TrainingBatch,
+    E: std::error::Error + Send + Sync + 'static,
+    I: Iterator<Item = Result<B, E>>,
+>(
     run: &Run<'_>,
-    batches: impl FnOnce(Position) -> Result<I, E>,
+    batches: impl FnOnce(Position, u64) -> Result<I, E>,
     tell: &mut dyn FnMut(Event<'_>),
 ) -> Result<Ended, TrainError> {
     let settings = run.settings;
@@ -92,16 +97,21 @@ pub fn train<B: TrainingBatch, E: std::error::Error + Send + Sync + 'static, I: 
     let mut progress = Progress::default();
     match starting_checkpoint(run)? {
         Some(path) => {
-            progress = checkpoint::load(&path, &mut trainer, run.samples)?;
+            progress = checkpoint::load(&path, &mut trainer, run.data)?;
             tell(Event::Note(format!("resuming from {} at step {}", path.display(), progress.step)));
         }
         None if run.start == Start::Latest => {
-            tell(Event::Note(format!("no checkpoint in {} yet: starting at step 0", run.output_dir.display())));
+            tell(Event::Note(format!(
+                "no checkpoint in {} yet: starting at step 0",
+                run.output_dir.display()
+            )));
         }
         None => {}
     }
     let (mut log, mut records) = MetricsLog::open(run.output_dir, progress.step)?;
-    let mut batches = batches(progress.position).map_err(data_error)?;
+    let steps_left = settings.max_train_steps.saturating_sub(progress.step);
+    let micro_steps_left = steps_left.saturating_mul(settings.gradient_accumulation_steps);
+    let mut batches = batches(progress.position, micro_steps_left).map_err(data_error)?;
 
     // --- the loop: one turn is one optimiser step ---
     while progress.step < settings.max_train_steps && !run.stop.load(Ordering::Relaxed) {
@@ -166,14 +176,14 @@ pub fn train<B: TrainingBatch, E: std::error::Error + Send + Sync + 'static, I: 
         // checkpoints
         if progress.step.is_multiple_of(settings.checkpointing_period) {
             log.flush()?;
-            let path = checkpoint::save(run.output_dir, &trainer, run.config, run.samples, progress)?;
+            let path = checkpoint::save(run.output_dir, &trainer, run.config, run.data, progress)?;
             tell(Event::Note(format!("saved {}", path.display())));
         }
     }
 
     // --- the end ---
     log.flush()?;
-    let checkpoint = checkpoint::save(run.output_dir, &trainer, run.config, run.samples, progress)?;
+    let checkpoint = checkpoint::save(run.output_dir, &trainer, run.config, run.data, progress)?;
     Ok(Ended { finished: progress.step >= settings.max_train_steps, checkpoint, records })
 }
 
@@ -192,7 +202,8 @@ fn starting_checkpoint(run: &Run<'_>) -> Result<Option<PathBuf>, TrainError> {
 }
 
 fn out_of_data(progress: &Progress) -> TrainError {
-    let message = format!("no batch after epoch {} batch {}", progress.position.epoch, progress.position.batch);
+    let message =
+        format!("no batch after epoch {} batch {}", progress.position.epoch, progress.position.batch);
     TrainError::Data { source: message.into() }
 }
 

@@ -117,8 +117,12 @@ impl Trainer {
     pub fn loss(&self, batch: &HostBatch<'_>, micro_step: u64) -> Result<Tensor, TrainError> {
         let shape = self.network.shape();
         let images = (shape.image_grid[0] * shape.image_grid[1], self.image_side);
-        let on_device =
-            batch.to_device(images, self.image_encoder.as_ref(), self.language_encoder.as_ref(), self.device)?;
+        let on_device = batch.to_device(
+            images,
+            self.image_encoder.as_ref(),
+            self.language_encoder.as_ref(),
+            self.device,
+        )?;
         let seed = self.settings.seed;
         // Noise first, then timesteps, as RDT draws them.
         let noise = random::normal(seed, Stream::Noise, micro_step, &on_device.actions.size())?;

@@ -1,2 +1,47 @@
-//! rdt-consume: being written.
-fn main() {}
+//! `rdt-consume`: trains on a buffer, or measures and explains its loader.
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use rdt_cli::consume::{bench, order, train};
+use rdt_cli::{args, exit};
+
+const EXAMPLES: &str = "\
+Examples:
+  rdt-consume --buffer buffer --output-dir runs/libero --config configs/tiny.yaml \\
+      --train-batch-size 16 --max-train-steps 300 --learning-rate 1e-3
+  rdt-consume --buffer buffer --output-dir runs/libero --config configs/tiny.yaml \\
+      --train-batch-size 16 --max-train-steps 300 --learning-rate 1e-3 \\
+      --resume-from-checkpoint latest
+
+Exit codes: 0 done; 1 failed or stopped before the last step; 2 wrong usage or
+configuration; 3 done, but samples could not be read and were replaced.";
+
+/// Train RDT on a buffer
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXAMPLES)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    train: train::Args,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Measure the loader alone
+    Bench(bench::Args),
+    /// Print which samples each batch holds
+    Order(order::Args),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse_from(args::normalised());
+    exit::code(match cli.command {
+        None => train::run(&cli.train),
+        Some(Command::Bench(args)) => bench::run(&args),
+        Some(Command::Order(args)) => order::run(&args),
+    })
+}

@@ -1,0 +1,264 @@
+//! The loop on made-up batches: resuming, stopping, refusing.
+
+use std::error::Error;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rdt_consumer::Position;
+use rdt_schema::{Config, STATE_DIM};
+use tch::Device;
+
+use crate::batch::{HostBatch, TrainingBatch};
+use crate::error::TrainError;
+use crate::metrics_log::StepRecord;
+use crate::optimizer::AdamWSettings;
+use crate::random::{self, Stream};
+use crate::schedule::{LearningRate, ScheduleKind};
+use crate::settings::{MixedPrecision, TrainSettings};
+use crate::tensor_file::TensorFile;
+use crate::train::{Ended, Event, Run, Start, train};
+
+type TestResult = Result<(), Box<dyn Error>>;
+
+const BATCH: usize = 3;
+const BATCHES_PER_EPOCH: u64 = 4;
+
+/// A batch that is a function of its position.
+struct MadeUp {
+    position: Position,
+    state: Vec<f32>,
+    mask: Vec<f32>,
+    actions: Vec<f32>,
+    images: Vec<f32>,
+}
+
+impl MadeUp {
+    fn at(position: Position, config: &Config) -> Self {
+        let draw = |which: u64, length: usize| -> Vec<f32> {
+            let counter = position.batch * 10 + which;
+            let drawn = random::uniform(99, Stream::Sampler, counter, &[length as i64]);
+            drawn.and_then(Vec::try_from).unwrap_or_default()
+        };
+        let rows = usize::from(config.common.action_chunk_size);
+        let side = config.model.vision.image_size as usize;
+        let images = usize::from(config.common.img_history_size) * usize::from(config.common.num_cameras);
+        Self {
+            position,
+            state: draw(0, BATCH * STATE_DIM),
+            mask: vec![1.0; BATCH * STATE_DIM],
+            actions: draw(1, BATCH * rows * STATE_DIM),
+            images: draw(2, BATCH * images * 3 * side * side),
+        }
+    }
+}
+
+impl TrainingBatch for MadeUp {
+    fn host(&self) -> HostBatch<'_> {
+        HostBatch {
+            state: &self.state,
+            state_mask: &self.mask,
+            actions: &self.actions,
+            images: &self.images,
+            control_freq: vec![20.0; BATCH],
+            instructions: vec!["Pick up the cup.", "", "Open it."],
+            samples: (0..BATCH as u64).map(|i| self.position.batch * BATCH as u64 + i).collect(),
+        }
+    }
+
+    fn next_position(&self) -> Position {
+        let Position { epoch, batch } = self.position;
+        if batch + 1 < BATCHES_PER_EPOCH {
+            Position { epoch, batch: batch + 1 }
+        } else {
+            Position { epoch: epoch + 1, batch: 0 }
+        }
+    }
+}
+
+fn tiny() -> Result<Config, Box<dyn Error>> {
+    let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../configs/tiny.yaml"));
+    let mut config = Config::from_file(path)?;
+    config.common.action_chunk_size = 8;
+    config.model.rdt.hidden_size = 32;
+    config.model.rdt.depth = 2;
+    Ok(config)
+}
+
+fn settings(max_train_steps: u64) -> TrainSettings {
+    TrainSettings {
+        seed: 3,
+        train_batch_size: BATCH as u32,
+        gradient_accumulation_steps: 2,
+        max_train_steps,
+        learning_rate: LearningRate {
+            kind: ScheduleKind::ConstantWithWarmup,
+            base: 1e-3,
+            warmup_steps: 3,
+            total_steps: max_train_steps,
+            cycles: 1,
+            power: 1.0,
+        },
+        adam: AdamWSettings::default(),
+        max_grad_norm: 1.0,
+        mixed_precision: MixedPrecision::No,
+        checkpointing_period: 1000,
+        checkpoints_total_limit: None,
+    }
+}
+
+/// Runs; stops after `stop_after` steps; `poison` makes the batch there infinite.
+fn run_with(
+    folder: &Path,
+    settings: &TrainSettings,
+    start: Start,
+    stop_after: Option<u64>,
+    poison: Option<Position>,
+) -> Result<Ended, Box<dyn Error>> {
+    let config = tiny()?;
+    let stop = AtomicBool::new(false);
+    let run = Run {
+        config: &config,
+        settings,
+        device: Device::Cpu,
+        output_dir: folder,
+        start,
+        data: "made up",
+        stop: &stop,
+    };
+    let config_ref = &config;
+    let batches = move |start: Position, _: u64| {
+        let mut next = start;
+        Ok::<_, std::io::Error>(std::iter::from_fn(move || {
+            let mut batch = MadeUp::at(next, config_ref);
+            if poison == Some(next) {
+                batch.actions[0] = f32::INFINITY;
+            }
+            next = batch.next_position();
+            Some(Ok::<_, std::io::Error>(batch))
+        }))
+    };
+    let ended = train(&run, batches, &mut |event| {
+        if let Event::Step(StepRecord { step, .. }) = event
+            && Some(*step) == stop_after
+        {
+            stop.store(true, Ordering::Relaxed);
+        }
+    })?;
+    Ok(ended)
+}
+
+fn run(folder: &Path, steps: u64, start: Start, stop_after: Option<u64>) -> Result<Ended, Box<dyn Error>> {
+    run_with(folder, &settings(steps), start, stop_after, None)
+}
+
+/// All tensors of two checkpoints, bit by bit.
+fn assert_equal_checkpoints(a: &Path, b: &Path) -> TestResult {
+    for file in ["model.safetensors", "ema/model.safetensors", "optimizer.safetensors"] {
+        let (a, b) = (TensorFile::open(&a.join(file))?, TensorFile::open(&b.join(file))?);
+        assert_eq!(a.names(), b.names());
+        assert!(!a.names().is_empty());
+        for name in a.names() {
+            let same = matches!((a.tensor(&name)?, b.tensor(&name)?), (Some(x), Some(y)) if x.equal(&y));
+            assert!(same, "{file}: {name} differs");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_stopped_and_resumed_run_equals_an_unbroken_one_bit_by_bit() -> TestResult {
+    let (unbroken, broken) = (tempfile::tempdir()?, tempfile::tempdir()?);
+    let whole = run(unbroken.path(), 10, Start::Fresh, None)?;
+    assert!(whole.finished);
+    let first = run(broken.path(), 10, Start::Fresh, Some(5))?;
+    assert!(!first.finished);
+    assert_eq!(first.records.len(), 5);
+    let second = run(broken.path(), 10, Start::Latest, None)?;
+    assert!(second.finished);
+    let losses = |ended: &Ended| ended.records.iter().map(|r| (r.step, r.loss, r.lr)).collect::<Vec<_>>();
+    assert_eq!(losses(&whole), losses(&second));
+    assert_equal_checkpoints(&whole.checkpoint, &second.checkpoint)
+}
+
+#[test]
+fn warm_up_starts_at_zero_and_the_loss_falls() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let mut knobs = settings(40);
+    knobs.learning_rate.base = 3e-3;
+    let ended = run_with(folder.path(), &knobs, Start::Fresh, None, None)?;
+    assert_eq!(ended.records[0].lr, 0.0);
+    assert_eq!(ended.records[3].lr, 3e-3);
+    let (first, last) = (ended.records[0].loss, ended.records[39].loss);
+    assert!(last < 0.6 * first, "{first} -> {last}");
+    Ok(())
+}
+
+#[test]
+fn an_infinite_loss_stops_before_the_update_and_names_the_samples() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    // Step 2 takes batches 0 and 1 of epoch 1.
+    let poison = Some(Position { epoch: 1, batch: 1 });
+    let error = run_with(folder.path(), &settings(10), Start::Fresh, None, poison).err().ok_or("no error")?;
+    let error = error.downcast::<TrainError>()?;
+    let TrainError::NonFinite { step: 2, what: "loss", list, .. } = *error else {
+        return Err(format!("another error: {error}").into());
+    };
+    let listed: serde_json::Value = serde_json::from_slice(&std::fs::read(list)?)?;
+    assert_eq!(listed["samples"], serde_json::json!([0, 1, 2, 3, 4, 5]));
+    Ok(())
+}
+
+#[test]
+fn old_checkpoints_go_and_leftovers_are_cleaned_up() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let leftover = folder.path().join(".checkpoint-7.partial");
+    std::fs::create_dir(&leftover)?;
+    let knobs = TrainSettings { checkpointing_period: 2, checkpoints_total_limit: Some(2), ..settings(7) };
+    run_with(folder.path(), &knobs, Start::Fresh, None, None)?;
+    let mut names: Vec<_> = std::fs::read_dir(folder.path())?
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .collect();
+    names.sort();
+    assert_eq!(names, ["checkpoint-6", "checkpoint-7", "metrics.jsonl"]);
+    let whole = folder.path().join("checkpoint-6");
+    for file in
+        ["config.json", "trainer.json", "model.safetensors", "ema/model.safetensors", "optimizer.safetensors"]
+    {
+        assert!(whole.join(file).is_file(), "{file}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_folder_with_checkpoints_and_a_run_with_another_seed_are_refused() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let ended = run(folder.path(), 2, Start::Fresh, None)?;
+    let again = run(folder.path(), 2, Start::Fresh, None).err().ok_or("accepted")?.to_string();
+    assert!(again.contains("--resume-from-checkpoint latest"), "{again}");
+    let other = TrainSettings { seed: 4, ..settings(4) };
+    let start = Start::Checkpoint(ended.checkpoint);
+    let refused = run_with(folder.path(), &other, start, None, None).err().ok_or("accepted")?.to_string();
+    assert!(refused.contains("--seed of its run is 3, now it is 4"), "{refused}");
+    Ok(())
+}
+
+#[test]
+fn a_damaged_or_foreign_checkpoint_is_refused_by_name() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let checkpoint = run(folder.path(), 1, Start::Fresh, None)?.checkpoint;
+    let model = checkpoint.join("model.safetensors");
+    let bytes = std::fs::read(&model)?;
+    std::fs::write(&model, &bytes[..bytes.len() - 10])?;
+    let cut = run(folder.path(), 2, Start::Latest, None).err().ok_or("accepted")?.to_string();
+    assert!(cut.contains("model.safetensors") && cut.contains("its header says"), "{cut}");
+    // Another network: one tensor less, one more.
+    let (ours, other) = (b"lang_adaptor.0.bias", b"lang_adaptor.9.bias");
+    let place = bytes.windows(ours.len()).position(|window| window == ours).ok_or("no such tensor")?;
+    let mut foreign = bytes;
+    foreign[place..place + other.len()].copy_from_slice(other);
+    std::fs::write(&model, foreign)?;
+    let refused = run(folder.path(), 2, Start::Latest, None).err().ok_or("accepted")?.to_string();
+    assert!(refused.contains("1 tensors missing: lang_adaptor.0.bias"), "{refused}");
+    assert!(refused.contains("1 tensors not known: lang_adaptor.9.bias"), "{refused}");
+    Ok(())
+}

@@ -83,7 +83,8 @@ impl Conversion {
             Convert::Offset(numbers) => Step::Offset(round(numbers)),
             Convert::Sum(weights) => Step::Sum(round(weights)),
             Convert::MinMax([low, high]) => {
-                let unknown = || ColumnExtremes { min: vec![f64::NAN; STATE_DIM], max: vec![f64::NAN; STATE_DIM] };
+                let unknown =
+                    || ColumnExtremes { min: vec![f64::NAN; STATE_DIM], max: vec![f64::NAN; STATE_DIM] };
                 let extremes = extremes.cloned().unwrap_or_else(unknown);
                 Step::MinMax { extremes, low: *low, high: *high }
             }
@@ -130,17 +131,21 @@ impl Step {
             Self::Divide(numbers) => each(numbers, |value, number| value / number),
             Self::Offset(numbers) => each(numbers, |value, number| value + number),
             Self::Sum(weights) => {
-                let sum = values.iter().zip(weights).fold(0.0, |sum, (value, weight)| {
-                    rounded(sum + rounded(value * weight, single), single)
-                });
+                let sum = values
+                    .iter()
+                    .zip(weights)
+                    .fold(0.0, |sum, (value, weight)| rounded(sum + rounded(value * weight, single), single));
                 *values = vec![sum];
             }
             Self::MinMax { extremes, low, high } => {
                 for (value, (&min, &max)) in values.iter_mut().zip(extremes.min.iter().zip(&extremes.max)) {
                     // A column that never changes goes to the middle of the range.
                     let range = rounded(max - min, single);
-                    let share =
-                        if range == 0.0 { 0.5 } else { rounded(rounded(*value - min, single) / range, single) };
+                    let share = if range == 0.0 {
+                        0.5
+                    } else {
+                        rounded(rounded(*value - min, single) / range, single)
+                    };
                     *value = rounded(rounded(share * (high - low), single) + low, single);
                 }
             }
@@ -255,10 +260,11 @@ impl CardConversion {
             let entries: Vec<f64> =
                 mapping.entries.iter().map(|&entry| f64::from(output[usize::from(entry)])).collect();
             let values = conversion.invert(&entries);
-            let position = actions.iter().position(|action| action.array == mapping.array).unwrap_or_else(|| {
-                actions.push(RobotAction { array: mapping.array.clone(), values: Vec::new() });
-                actions.len() - 1
-            });
+            let position =
+                actions.iter().position(|action| action.array == mapping.array).unwrap_or_else(|| {
+                    actions.push(RobotAction { array: mapping.array.clone(), values: Vec::new() });
+                    actions.len() - 1
+                });
             let columns = &mut actions[position].values;
             for (i, value) in values.into_iter().enumerate() {
                 let column = mapping.columns.as_ref().map_or(i, |columns| columns[i]);

@@ -39,13 +39,20 @@ impl Dataset {
             .caused_by(cause)
         })?;
         let root = std::path::absolute(root).map_err(|cause| {
-            EpisodeError::open(root, "no absolute path", "a path", "check the current folder").caused_by(cause)
+            EpisodeError::open(root, "no absolute path", "a path", "check the current folder")
+                .caused_by(cause)
         })?;
-        let (folder, files) = match (about.is_dir(), root.parent(), root.file_name().and_then(|f| f.to_str())) {
+        let (folder, files) = match (about.is_dir(), root.parent(), root.file_name().and_then(|f| f.to_str()))
+        {
             (true, ..) => (root.clone(), files::find(&root, &card.files)?),
             (false, Some(folder), Some(file)) => (folder.to_owned(), vec![file.to_owned()]),
             _ => {
-                return Err(EpisodeError::open(&root, "no file name in UTF-8", "a file or folder", "rename it"));
+                return Err(EpisodeError::open(
+                    &root,
+                    "no file name in UTF-8",
+                    "a file or folder",
+                    "rename it",
+                ));
             }
         };
         if files.is_empty() {
@@ -162,7 +169,8 @@ struct FirstPass {
 impl FirstPass {
     fn of(card: &DatasetCard) -> Self {
         let empty = |mappings: &[Mapping]| {
-            let of_mapping = |mapping: &Mapping| mapping.scales().then(|| ColumnExtremes::empty(mapping.input_width()));
+            let of_mapping =
+                |mapping: &Mapping| mapping.scales().then(|| ColumnExtremes::empty(mapping.input_width()));
             mappings.iter().map(of_mapping).collect()
         };
         Self { extremes: Extremes { state: empty(&card.state), action: empty(&card.action) }, episodes: 0 }
@@ -172,11 +180,15 @@ impl FirstPass {
     fn add(&mut self, card: &DatasetCard, file: &SourceFile<'_>, key: &str) {
         let mut widened = self.extremes.clone();
         let mut row = Vec::new();
-        let all = widened.state.iter_mut().zip(&card.state).chain(widened.action.iter_mut().zip(&card.action));
+        let all =
+            widened.state.iter_mut().zip(&card.state).chain(widened.action.iter_mut().zip(&card.action));
         for (extremes, mapping) in all {
             let Some(extremes) = extremes else { continue };
             let Ok(matrix) = file.hdf5().read_f64(&inside(key, &mapping.array)) else { return };
-            let highest = mapping.columns.as_ref().map_or(mapping.input_width(), |c| c.iter().max().map_or(0, |m| m + 1));
+            let highest = mapping
+                .columns
+                .as_ref()
+                .map_or(mapping.input_width(), |c| c.iter().max().map_or(0, |m| m + 1));
             if matrix.columns < highest {
                 return;
             }

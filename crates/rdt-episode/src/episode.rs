@@ -90,7 +90,9 @@ impl Episode {
         if parts.actions.as_ref().is_some_and(|values| values.len() != actions as usize * action_width) {
             return fault("action", "a broken row".into(), format!("rows of {action_width}"));
         }
-        for (place, values) in [("state", &parts.states), ("action", parts.actions.as_ref().unwrap_or(&parts.states))] {
+        for (place, values) in
+            [("state", &parts.states), ("action", parts.actions.as_ref().unwrap_or(&parts.states))]
+        {
             if let Some(position) = values.iter().position(|value| !value.is_finite()) {
                 let found = format!("{} at position {position}", values[position]);
                 return fault(place, found, "finite values after the card's conversions".into());

@@ -26,8 +26,13 @@ fn walk(
     found: &mut Vec<String>,
 ) -> Result<(), EpisodeError> {
     let unreadable = |cause: std::io::Error| {
-        EpisodeError::open(folder, "a folder that cannot be listed", "a readable folder", "check its permissions")
-            .caused_by(cause)
+        EpisodeError::open(
+            folder,
+            "a folder that cannot be listed",
+            "a readable folder",
+            "check its permissions",
+        )
+        .caused_by(cause)
     };
     let canonical = fs::canonicalize(folder).map_err(unreadable)?;
     if above.contains(&canonical) {
@@ -102,7 +107,9 @@ mod tests {
         let root = folder.path();
         fs::create_dir_all(root.join("task/deep"))?;
         fs::create_dir_all(root.join(".cache"))?;
-        for file in ["b.hdf5", "task/a.hdf5", "task/deep/c.hdf5", ".cache/x.hdf5", "task/.part.hdf5", "notes.txt"] {
+        for file in
+            ["b.hdf5", "task/a.hdf5", "task/deep/c.hdf5", ".cache/x.hdf5", "task/.part.hdf5", "notes.txt"]
+        {
             fs::write(root.join(file), "")?;
         }
         std::os::unix::fs::symlink(root, root.join("task/deep/up"))?;

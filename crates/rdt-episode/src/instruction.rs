@@ -98,8 +98,10 @@ fn from_source(
             let text = file.read_text(&array)?;
             wordings(path, &array, &[&Value::String(text)]).map(Some)
         }
-        InstructionSource::Folder(table) => Ok(nearest_folder(path, |name| table.get(name).cloned())
-            .map(|text| Instruction::only(text.trim()))),
+        InstructionSource::Folder(table) => {
+            Ok(nearest_folder(path, |name| table.get(name).cloned())
+                .map(|text| Instruction::only(text.trim())))
+        }
         InstructionSource::Text(text) => Ok(Some(Instruction::only(text.trim()))),
     }
 }

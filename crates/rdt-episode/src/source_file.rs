@@ -76,7 +76,12 @@ impl<'d> SourceFile<'d> {
     pub fn episode(&self, key: &str) -> Result<Verdict, EpisodeError> {
         let (card, schema) = (self.dataset.card(), self.dataset.schema());
         let position = self.keys.iter().position(|known| known == key).ok_or_else(|| {
-            self.fault(key, "no such episode", format!("one of {} keys", self.keys.len()), "ask for another key")
+            self.fault(
+                key,
+                "no such episode",
+                format!("one of {} keys", self.keys.len()),
+                "ask for another key",
+            )
         })?;
         let limit = nearest_folder(&self.path, |folder| card.filter.keep_first.get(folder).copied());
         if let Some(limit) = limit.filter(|&limit| position >= limit) {
@@ -96,7 +101,9 @@ impl<'d> SourceFile<'d> {
         let conversion = self.dataset.conversion();
         let mut states = self.rows("state", &card.state, &conversion.state, &mut arrays)?;
         let mut actions = match schema.window.action_source {
-            ActionSource::Recorded => Some(self.rows("action", &card.action, &conversion.action, &mut arrays)?),
+            ActionSource::Recorded => {
+                Some(self.rows("action", &card.action, &conversion.action, &mut arrays)?)
+            }
             ActionSource::NextState => None,
         };
         if let Some(actions) = &actions {
@@ -164,12 +171,31 @@ impl<'d> SourceFile<'d> {
         self.fault(array, "no such array", "an array, as the card says", self.check_card())
     }
 
+    fn not_finite(&self, place: &str, value: f64, row: usize, column: usize) -> EpisodeError {
+        self.fault(
+            place,
+            format!("{value} in row {row}, column {column}"),
+            "finite numbers",
+            "record the episode again, or remove it",
+        )
+    }
+
     /// First step that is a sample; `None` where nothing ever moves.
     fn first_step(&self, arrays: &mut Arrays<'_>) -> Result<Option<usize>, EpisodeError> {
         let Some(trim) = &self.dataset.card().trim_still else {
             return Ok(Some(0));
         };
+        let place = inside(arrays.key, &trim.array);
         let matrix = arrays.get(&trim.array)?;
+        // Not a number differs from nothing: it would pass for an arm at rest.
+        if let Some(bad) = matrix.values.iter().position(|value| !value.is_finite()) {
+            return Err(self.not_finite(
+                &place,
+                matrix.values[bad],
+                bad / matrix.columns,
+                bad % matrix.columns,
+            ));
+        }
         let first = matrix.row(0);
         let moved = |row: &[f64]| row.iter().zip(first).any(|(x, x0)| (x - x0).abs() > trim.threshold);
         // The row before the first one that moved is the first sample (RDT).
@@ -212,12 +238,7 @@ impl<'d> SourceFile<'d> {
                 mapping.take_into(source, &mut row);
                 if let Some(bad) = row.iter().position(|value| !value.is_finite()) {
                     let column = mapping.columns.as_ref().map_or(bad, |columns| columns[bad]);
-                    return Err(self.fault(
-                        &place,
-                        format!("{} in row {}, column {column}", row[bad], index - mapping.delay as usize),
-                        "finite numbers",
-                        "record the episode again, or remove it",
-                    ));
+                    return Err(self.not_finite(&place, row[bad], index - mapping.delay as usize, column));
                 }
                 conversion.apply_in_place(&mut row);
                 if row.len() != width || row.iter().any(|value| !value.is_finite()) {
@@ -310,7 +331,8 @@ impl<'d> SourceFile<'d> {
                 }
                 let table = lengths.as_ref().map(|(table, row)| (inside(key, table), *row));
                 let table = table.filter(|(table, _)| self.hdf5.exists(table));
-                let frames = self.hdf5.frames(&place, table.as_ref().map(|(table, row)| (table.as_str(), *row)))?;
+                let frames =
+                    self.hdf5.frames(&place, table.as_ref().map(|(table, row)| (table.as_str(), *row)))?;
                 self.check_frame_count(&place, frames.len(), steps)?;
                 Ok(Some(CameraFrames::of_array(frames, rule)))
             }

@@ -405,12 +405,13 @@ impl FileTemplate {
                         Variable::Number => number,
                         Variable::Frame => frame,
                     };
-                    let value = operations.iter().fold(start, |value, &(operation, operand)| match operation {
-                        '+' => value.saturating_add(operand),
-                        '-' => value.saturating_sub(operand),
-                        '/' => value / operand,
-                        _ => value % operand,
-                    });
+                    let value =
+                        operations.iter().fold(start, |value, &(operation, operand)| match operation {
+                            '+' => value.saturating_add(operand),
+                            '-' => value.saturating_sub(operand),
+                            '/' => value / operand,
+                            _ => value % operand,
+                        });
                     path.push_str(&value.to_string());
                 }
             }

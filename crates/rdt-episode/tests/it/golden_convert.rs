@@ -32,7 +32,12 @@ fn golden_rotations_to_6d() -> Outcome {
     }
     for (values, expected) in rows(tensors.get("quat_xyzw")).iter().zip(&expected) {
         let [x, y, z, w] = values[..] else { return Err("not a quaternion".into()) };
-        close("wxyz", &from(Rotation::QuaternionWxyz, Precision::Double).apply(&[w, x, y, z]), expected, 1e-12);
+        close(
+            "wxyz",
+            &from(Rotation::QuaternionWxyz, Precision::Double).apply(&[w, x, y, z]),
+            expected,
+            1e-12,
+        );
     }
     Ok(())
 }
@@ -54,7 +59,9 @@ fn golden_rotations_from_6d() -> Outcome {
     let tensors = Tensors::read("rotations.safetensors")?;
     let matrix = from(Rotation::Matrix, Precision::Double);
     // Columns that a network put out: neither of length one nor orthogonal.
-    for (six, expected) in rows(tensors.get("noisy_ortho6d")).iter().zip(rows(tensors.get("noisy_back_to_matrix"))) {
+    for (six, expected) in
+        rows(tensors.get("noisy_ortho6d")).iter().zip(rows(tensors.get("noisy_back_to_matrix")))
+    {
         close("noisy", &matrix.invert(six), &expected, 1e-12);
     }
     // Angles themselves may differ (a turn of 180 degrees has two axes); the rotation may not.
@@ -132,10 +139,14 @@ fn golden_json_state_of_agilex_in_buffer_form() -> Outcome {
     let (tensors, about) = (Tensors::read("json_state.safetensors")?, golden_json("json_state.json")?);
     // The recording is shorter than the card's filter, and has no cameras.
     let text = agilex_buffer_form().text().replace("min_steps: 128", "min_steps: 1");
-    let text = text.replace("    raw_channels: rgb\n  right_wrist", "    raw_channels: rgb\n    optional: true\n  right_wrist");
+    let text = text.replace(
+        "    raw_channels: rgb\n  right_wrist",
+        "    raw_channels: rgb\n    optional: true\n  right_wrist",
+    );
     let card = DatasetCard::from_text(&text, std::path::Path::new("buffer form"))?;
     let columns = card.state_columns();
-    let arrays = [("observations/qpos", tensors.get("agilex.in.qpos")), ("action", tensors.get("agilex.in.action"))];
+    let arrays =
+        [("observations/qpos", tensors.get("agilex.in.qpos")), ("action", tensors.get("agilex.in.action"))];
     let episode = read_rows(card, &arrays)?;
     assert_eq!(episode.info().first_step, 0, "the recording moves at once");
     assert_eq!(wide(&columns, episode.states()), tensors.get("agilex.states").f32());

@@ -25,19 +25,28 @@ fn number(json: &Value, key: &str) -> u64 {
 fn against(name: &str) -> Outcome {
     let about = golden_json(&format!("{name}.json"))?;
     let tensors = Tensors::read(&format!("{name}.safetensors"))?;
-    let (chunk, history) = (number(&about, "ACTION_CHUNK_SIZE") as u16, number(&about, "IMG_HISTORY_SIZE") as u8);
+    let (chunk, history) =
+        (number(&about, "ACTION_CHUNK_SIZE") as u16, number(&about, "IMG_HISTORY_SIZE") as u8);
     let episodes = about["episodes"].as_array().ok_or("no episodes")?;
     assert!(!episodes.is_empty());
     for (index, episode) in episodes.iter().enumerate() {
-        let columns: Vec<u8> =
-            episode["active_dims"].as_array().ok_or("no active_dims")?.iter().filter_map(|x| Some(x.as_u64()? as u8)).collect();
+        let columns: Vec<u8> = episode["active_dims"]
+            .as_array()
+            .ok_or("no active_dims")?
+            .iter()
+            .filter_map(|x| Some(x.as_u64()? as u8))
+            .collect();
         for form in ["future", "agilex"] {
             let recorded = form == "agilex";
             let schema = DatasetSchema {
                 name: "recorded".into(),
                 state_columns: columns.clone(),
                 action_columns: columns.clone(),
-                window: if recorded { Window::recorded(chunk, history) } else { Window::next_state(chunk, history) },
+                window: if recorded {
+                    Window::recorded(chunk, history)
+                } else {
+                    Window::next_state(chunk, history)
+                },
                 cameras: [false; CameraSlot::COUNT],
                 control_freq: 0.0,
                 norm_of_actions: recorded,
@@ -88,7 +97,13 @@ fn build(
     Ok(Episode::from_recording(schema, recording)?)
 }
 
-fn compare(schema: &DatasetSchema, episode: &Episode, tensors: &Tensors, index: usize, form: &str) -> Outcome {
+fn compare(
+    schema: &DatasetSchema,
+    episode: &Episode,
+    tensors: &Tensors,
+    index: usize,
+    form: &str,
+) -> Outcome {
     let columns = &schema.state_columns;
     let steps: Vec<u32> = episode.sample_steps(schema).collect();
     let ids = tensors.get(&format!("ep{index}.step_id"));
@@ -114,12 +129,17 @@ fn compare(schema: &DatasetSchema, episode: &Episode, tensors: &Tensors, index: 
             for (row, expected) in ours.chunks_exact(STATE_DIM).zip(expected.chunks_exact(columns.len())) {
                 let active: Vec<f32> = columns.iter().map(|&c| row[usize::from(c)]).collect();
                 assert_eq!(active, expected, "{what} {name}");
-                let filled = row.iter().enumerate().filter(|(i, x)| **x != 0.0 && !columns.contains(&(*i as u8)));
+                let filled =
+                    row.iter().enumerate().filter(|(i, x)| **x != 0.0 && !columns.contains(&(*i as u8)));
                 assert_eq!(filled.count(), 0, "{what} {name} fills other entries");
             }
         }
         assert_eq!(sample.state_chunk_time_mask, of_any("state_chunk_time_mask").u8_row(position), "{what}");
-        assert_eq!(sample.action_chunk_time_mask, of_form("action_chunk_time_mask").u8_row(position), "{what}");
+        assert_eq!(
+            sample.action_chunk_time_mask,
+            of_form("action_chunk_time_mask").u8_row(position),
+            "{what}"
+        );
         let masks = tensors.get(&format!("ep{index}.state_vec_mask")).f32();
         let vec_mask: Vec<f32> = sample.state_vec_mask.iter().map(|&m| f32::from(m)).collect();
         assert_eq!(vec_mask, masks[position * STATE_DIM..][..STATE_DIM], "{what}");

@@ -47,7 +47,8 @@ fn load() -> Result<Golden, Box<dyn std::error::Error>> {
     let about = golden_json("hdf5.json")?;
     let indices = about["unified_indices_in_file_order"].as_array().ok_or("no indices")?;
     let position = |column: &u8| indices.iter().position(|index| *index == u64::from(*column));
-    let order = dataset.schema().state_columns.iter().map(position).collect::<Option<_>>().ok_or("other columns")?;
+    let order =
+        dataset.schema().state_columns.iter().map(position).collect::<Option<_>>().ok_or("other columns")?;
     Ok(Golden { about, tensors: Tensors::read("hdf5.safetensors")?, dataset, episode, order })
 }
 
@@ -84,7 +85,10 @@ fn golden_hdf5_rows_statistics_and_valid_steps() -> Outcome {
     let expected: Vec<u32> = (first..=golden.number("last_valid_step")).collect();
     assert_eq!(steps, expected);
     assert_eq!(episode.info().num_steps, golden.number("T"));
-    assert_eq!(episode.info().num_steps, golden.about["meta_example"]["#steps"].as_u64().ok_or("#steps")? as u32);
+    assert_eq!(
+        episode.info().num_steps,
+        golden.about["meta_example"]["#steps"].as_u64().ok_or("#steps")? as u32
+    );
     assert_eq!(schema.name, golden.about["meta_example"]["dataset_name"]);
 
     // RDT's state-only rows are those from the first valid step on.
@@ -134,11 +138,14 @@ fn compare_actions(golden: &Golden, sample: &Sample, step: u32) {
     let window = &golden.dataset.schema().window;
     let span = window.action_span(step, golden.episode.info().actions);
     let rows: Vec<f64> = (0..u32::from(window.action_rows))
-        .flat_map(|j| golden.episode.actions()[span.row(j) as usize * columns.len()..][..columns.len()].to_vec())
+        .flat_map(|j| {
+            golden.episode.actions()[span.row(j) as usize * columns.len()..][..columns.len()].to_vec()
+        })
         .collect();
     close(&format!("step {step} actions"), &rows, &expected, 1e-12);
     let delivered = sample.action_chunk.chunks_exact(STATE_DIM);
-    let delivered: Vec<f32> = delivered.flat_map(|row| columns.iter().map(|&c| row[usize::from(c)])).collect();
+    let delivered: Vec<f32> =
+        delivered.flat_map(|row| columns.iter().map(|&c| row[usize::from(c)])).collect();
     let expected: Vec<f32> = expected.iter().map(|&x| x as f32).collect();
     assert_eq!(delivered, expected, "step {step} in f32");
 }

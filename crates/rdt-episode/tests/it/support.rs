@@ -40,12 +40,13 @@ pub fn config(chunk: u16, history: u8) -> Config {
 
 /// A shipped card with some of its lines replaced; each must be there.
 pub fn changed_card(name: &str, changes: &[(&str, &str)]) -> DatasetCard {
-    let mut text = DatasetCard::find(name, Some(&repository().join("configs"))).expect(name).text().to_owned();
+    let mut text =
+        DatasetCard::find(name, Some(&repository().join("configs"))).expect(name).text().to_owned();
     for (from, to) in changes {
         assert!(text.contains(from), "{name} has no {from:?}");
         text = text.replace(from, to);
     }
-    DatasetCard::from_text(&text, Path::new("changed.yaml")).expect(name)
+    DatasetCard::from_text(&text, &PathBuf::from(format!("configs/datasets/{name}.yaml"))).expect(name)
 }
 
 pub fn card(name: &str) -> DatasetCard {

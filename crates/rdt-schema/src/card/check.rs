@@ -140,7 +140,10 @@ fn mappings(part: &str, files: Vec<MappingFile>) -> Result<Vec<Mapping>, Wrong> 
             if before.chain(&mapping.entries[..i]).any(|earlier| earlier == entry) {
                 return Err(wrong(
                     format!("{place}.to"),
-                    format!("{}, entry {entry}, filled for the second time", state_vec::label_of(usize::from(*entry))),
+                    format!(
+                        "{}, entry {entry}, filled for the second time",
+                        state_vec::label_of(usize::from(*entry))
+                    ),
                     "every entry of the unified vector at most once",
                 ));
             }
@@ -203,9 +206,8 @@ fn entries(place: &str, words: &[String]) -> Result<Vec<u8>, Wrong> {
 /// The name of the vector that shares the longest start and end with `name`.
 fn nearest(name: &str) -> String {
     let shared = |a: &str, b: &str| a.bytes().zip(b.bytes()).take_while(|(x, y)| x == y).count();
-    let shared_end = |a: &str, b: &str| {
-        a.bytes().rev().zip(b.bytes().rev()).take_while(|(x, y)| x == y).count()
-    };
+    let shared_end =
+        |a: &str, b: &str| a.bytes().rev().zip(b.bytes().rev()).take_while(|(x, y)| x == y).count();
     state_vec::names()
         .into_iter()
         .map(|(known, _)| known)
@@ -320,9 +322,8 @@ fn camera(slot: &str, file: Option<CameraFile>) -> Result<Option<CameraRule>, Wr
             return Err(wrong(format!("{place}.lengths"), "a table beside files", "lengths with array only"));
         }
         (None, Some(text)) => {
-            let template = names::template(&text).map_err(|expected| {
-                wrong(format!("{place}.files"), format!("{text:?}"), expected)
-            })?;
+            let template = names::template(&text)
+                .map_err(|expected| wrong(format!("{place}.files"), format!("{text:?}"), expected))?;
             CameraSource::Files(template)
         }
         (array, _) => {
@@ -349,9 +350,11 @@ fn instruction(files: Vec<InstructionSourceFile>) -> Result<Vec<InstructionSourc
         .map(|(position, file)| {
             let place = format!("instruction.from[{position}]");
             Ok(match file {
-                InstructionSourceFile::Attribute(file) => {
-                    InstructionSource::Attribute { group: file.group, name: file.name, json_key: file.json_key }
-                }
+                InstructionSourceFile::Attribute(file) => InstructionSource::Attribute {
+                    group: file.group,
+                    name: file.name,
+                    json_key: file.json_key,
+                },
                 InstructionSourceFile::JsonFile(file) if file.keys.is_empty() => {
                     return Err(wrong(format!("{place}.json_file.keys"), "empty", "at least one key"));
                 }

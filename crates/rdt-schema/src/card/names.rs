@@ -63,8 +63,7 @@ pub(super) fn template(text: &str) -> Result<FileTemplate, String> {
 }
 
 fn number(inside: &str) -> Result<TemplatePart, String> {
-    let expected =
-        || "episode, number or frame, then operations such as /100, %100, +1 or -1".to_owned();
+    let expected = || "episode, number or frame, then operations such as /100, %100, +1 or -1".to_owned();
     let end = inside.find(['+', '-', '/', '%']).unwrap_or(inside.len());
     let (name, mut rest) = inside.split_at(end);
     let variable = match name.trim() {

@@ -4,6 +4,7 @@
 //! OUT/chunk_<i>/json_content_<j>.json   {"dataset_name", "#steps", "instruction"}
 //! OUT/chunk_<i>/sample_<j>.npz          RDT's arrays in RDT's order (its reader unpacks by position)
 //! OUT/chunk_<i>/dirty_bit               a byte a slot: 0 there, 1 missing or unreadable
+//! OUT/chunk_<i>/*.lock                  empty: RDT locks these, and fails where one is missing
 //! OUT/configs/base.yaml ...             written last: without them the export is not complete
 //! ```
 //!
@@ -192,6 +193,7 @@ fn export_chunk(buffer: &Buffer, id: ChunkId, out: &Path) -> anyhow::Result<Expo
     }
     let path = folder.join("dirty_bit");
     std::fs::write(&path, dirty).with_context(|| cannot_write(&path))?;
+    rdt_sample::write_lock(&path)?;
     Ok(exported)
 }
 

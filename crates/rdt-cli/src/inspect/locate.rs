@@ -20,7 +20,7 @@ const HINTS: usize = 5;
 #[derive(Debug, Clone, clap::Args)]
 pub struct Which {
     /// Sample id: chunk x chunk size + slot
-    #[arg(value_name = "INDEX", required_unless_present = "episode")]
+    #[arg(value_name = "INDEX")]
     #[arg(conflicts_with_all = ["episode", "step", "dataset"])]
     pub index: Option<u64>,
     /// Episode: file relative to the data set's path, and key inside it (empty where a file

@@ -1,4 +1,4 @@
-//! One sample in RDT's two files, with RDT's names, order and element types.
+//! One sample in RDT's files, with RDT's names, order and element types.
 
 use std::fs::File;
 use std::io::BufWriter;
@@ -18,9 +18,20 @@ pub(super) fn write(folder: &Path, slot: u32, sample: &Sample) -> anyhow::Result
         "#steps": sample.num_steps,
         "instruction": instruction(sample),
     });
-    write_json(&folder.join(format!("json_content_{slot}.json")), &content)?;
+    let path = folder.join(format!("json_content_{slot}.json"));
+    write_json(&path, &content)?;
+    write_lock(&path)?;
     let path = folder.join(format!("sample_{slot}.npz"));
-    write_arrays(&path, sample).with_context(|| cannot_write(&path))
+    let bytes = write_arrays(&path, sample).with_context(|| cannot_write(&path))?;
+    write_lock(&path)?;
+    Ok(bytes)
+}
+
+/// RDT's reader locks an empty file beside each file, and fails where it is missing.
+pub(super) fn write_lock(path: &Path) -> anyhow::Result<()> {
+    let mut lock = path.as_os_str().to_owned();
+    lock.push(".lock");
+    File::create(&lock).map(drop).with_context(|| cannot_write(Path::new(&lock)))
 }
 
 fn write_arrays(path: &Path, sample: &Sample) -> std::io::Result<u64> {

@@ -91,7 +91,7 @@ impl fmt::Display for Text<'_> {
 fn write_dataset(f: &mut fmt::Formatter<'_>, d: &DatasetReport) -> fmt::Result {
     writeln!(f, "\n{}   {}", d.name, d.path.display())?;
     let row = |f: &mut fmt::Formatter<'_>, name: &str, value: String| writeln!(f, "  {name:<10}{value}");
-    row(f, "episodes", format!("{} of {}", grouped(d.episodes), counted(d.steps, "step")))?;
+    row(f, "episodes", format!("{} with {}", grouped(d.episodes), counted(d.steps, "step")))?;
     row(
         f,
         "stored",

@@ -227,6 +227,13 @@ impl<'a> SampleView<'a> {
         FrameView::new(self.opened, number, valid, self.frames, self.bytes).ok()
     }
 
+    /// All frames of the sample: by position in the window, and at each position by slot,
+    /// as they lie in the file.
+    pub fn frames(&self) -> impl Iterator<Item = FrameView<'a>> + '_ {
+        let history = 0..self.dataset.window.image_history;
+        history.flat_map(move |h| CameraSlot::ALL.into_iter().filter_map(move |camera| self.frame(camera, h)))
+    }
+
     /// Checks the sample whole: all its frames are decoded.
     ///
     /// # Errors
@@ -296,9 +303,7 @@ impl<'a> SampleView<'a> {
     /// Where the bytes of the sample's frames lie in the file, references included,
     /// neighbours merged.
     pub fn byte_ranges(&self) -> Vec<Range<usize>> {
-        let history = 0..self.dataset.window.image_history;
-        let views = history.flat_map(|h| CameraSlot::ALL.into_iter().filter_map(move |c| self.frame(c, h)));
-        let frames = views.flat_map(|frame| [frame.reference, Some(frame.stored)]).flatten();
+        let frames = self.frames().flat_map(|frame| [frame.reference, Some(frame.stored)]).flatten();
         let mut ranges: Vec<Range<usize>> = frames.map(|frame| frame.range()).collect();
         ranges.sort_unstable_by_key(|range| range.start);
         ranges.dedup_by(|next, last| {

@@ -3,5 +3,16 @@
 //! Encoders run without gradients. The two of RDT (SigLIP, T5) read Hugging Face folders;
 //! the two small ones are random and untrained, for demonstrations without any download.
 
+pub mod hugging_face;
 pub mod image;
+pub mod instruction_embeddings;
 pub mod language;
+mod layers;
+mod sentencepiece;
+pub mod siglip;
+pub mod t5;
+pub mod t5_instructions;
+pub mod tokenizer;
+
+#[cfg(test)]
+mod golden_tests;

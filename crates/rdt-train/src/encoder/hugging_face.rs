@@ -68,8 +68,12 @@ impl ModelFolder {
                 || folder.join("pytorch_model.bin.index.json").is_file();
             Err(TrainError::Content {
                 path: folder.to_owned(),
-                found: if pickled { "its weights are pickled (pytorch_model.bin)" } else { "it holds no weights" }
-                    .into(),
+                found: if pickled {
+                    "its weights are pickled (pytorch_model.bin)"
+                } else {
+                    "it holds no weights"
+                }
+                .into(),
                 expected: format!(
                     "{WEIGHTS} or {INDEX}; in Python, model.save_pretrained(FOLDER, safe_serialization=True) writes them"
                 ),
@@ -130,8 +134,10 @@ impl ModelFolder {
         let mut complaints = Complaints::default();
         let views: Vec<Option<Tensor>> =
             list.wanted.iter().map(|wanted| self.view(wanted, &mut complaints)).collect::<Result<_, _>>()?;
-        let known: HashSet<&str> = list.wanted.iter().flat_map(|wanted| &wanted.names).map(String::as_str).collect();
-        let is_extra = |name: &str| !known.contains(name) && !unused.iter().any(|start| name.starts_with(start));
+        let known: HashSet<&str> =
+            list.wanted.iter().flat_map(|wanted| &wanted.names).map(String::as_str).collect();
+        let is_extra =
+            |name: &str| !known.contains(name) && !unused.iter().any(|start| name.starts_with(start));
         complaints.extra = self.file_of.keys().filter(|name| is_extra(name)).cloned().collect();
         complaints.extra.sort_unstable();
         complaints.into_result(&self.path)?;
@@ -153,7 +159,11 @@ impl ModelFolder {
         let tensor = self.files[number].tensor(name)?;
         match tensor {
             Some(tensor) if tensor.size() != wanted.shape => {
-                complaints.misshapen.push(format!("{name} {:?} instead of {:?}", tensor.size(), wanted.shape));
+                complaints.misshapen.push(format!(
+                    "{name} {:?} instead of {:?}",
+                    tensor.size(),
+                    wanted.shape
+                ));
                 Ok(None)
             }
             Some(tensor) if !tensor.is_floating_point() => {
@@ -246,3 +256,6 @@ impl FrozenTensors {
         &self.tensors[id.0]
     }
 }
+
+#[cfg(test)]
+mod tests;

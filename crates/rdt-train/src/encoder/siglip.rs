@@ -13,6 +13,7 @@ use serde::Deserialize;
 use tch::{Device, Kind, TchError, Tensor};
 
 use super::hugging_face::{self, FrozenTensors, ModelFolder, TensorId, TensorList};
+use super::image::ImageEncoder;
 use super::layers::{LayerNorm, Linear, check_kind, config_error, merge_heads, split_heads};
 use crate::error::TrainError;
 
@@ -80,8 +81,9 @@ impl SiglipConfig {
             "siglip_vision_model" => whole,
             other => return Err(config_error(folder, "model_type", other, "siglip or siglip_vision_model")),
         };
-        let config: Self = serde_json::from_value(tower)
-            .map_err(|error| config_error(folder, "the vision tower", error, "the settings of a SiglipVisionConfig"))?;
+        let config: Self = serde_json::from_value(tower).map_err(|error| {
+            config_error(folder, "the vision tower", error, "the settings of a SiglipVisionConfig")
+        })?;
         config.check(folder)?;
         Ok(config)
     }
@@ -120,6 +122,11 @@ impl SiglipConfig {
     }
 }
 
+/// The tensors that a folder of such a model must hold.
+pub fn tensor_list(config: &SiglipConfig) -> TensorList {
+    Layout::new(config).list
+}
+
 /// Names and uses of the tower's tensors.
 #[derive(Debug)]
 struct Layout {
@@ -150,26 +157,43 @@ impl Layout {
         let root = "vision_model";
         let embedding = format!("{root}.embeddings.patch_embedding");
         Self {
-            patch_weight: list.want(format!("{embedding}.weight"), &[width, config.num_channels, patch, patch]),
+            patch_weight: list
+                .want(format!("{embedding}.weight"), &[width, config.num_channels, patch, patch]),
             patch_bias: list.want(format!("{embedding}.bias"), &[width]),
-            position: list.want(format!("{root}.embeddings.position_embedding.weight"), &[config.tokens(), width]),
+            position: list
+                .want(format!("{root}.embeddings.position_embedding.weight"), &[config.tokens(), width]),
             layers: (0..config.num_hidden_layers)
                 .map(|i| {
                     let name = format!("{root}.encoder.layers.{i}");
                     let list = &mut list;
                     Layer {
-                        norm1: LayerNorm::new(list, &format!("{name}.layer_norm1"), width, config.layer_norm_eps),
+                        norm1: LayerNorm::new(
+                            list,
+                            &format!("{name}.layer_norm1"),
+                            width,
+                            config.layer_norm_eps,
+                        ),
                         query: Linear::new(list, &format!("{name}.self_attn.q_proj"), width, width, true),
                         key: Linear::new(list, &format!("{name}.self_attn.k_proj"), width, width, true),
                         value: Linear::new(list, &format!("{name}.self_attn.v_proj"), width, width, true),
                         out: Linear::new(list, &format!("{name}.self_attn.out_proj"), width, width, true),
-                        norm2: LayerNorm::new(list, &format!("{name}.layer_norm2"), width, config.layer_norm_eps),
+                        norm2: LayerNorm::new(
+                            list,
+                            &format!("{name}.layer_norm2"),
+                            width,
+                            config.layer_norm_eps,
+                        ),
                         fc1: Linear::new(list, &format!("{name}.mlp.fc1"), width, inner, true),
                         fc2: Linear::new(list, &format!("{name}.mlp.fc2"), inner, width, true),
                     }
                 })
                 .collect(),
-            post_norm: LayerNorm::new(&mut list, &format!("{root}.post_layernorm"), width, config.layer_norm_eps),
+            post_norm: LayerNorm::new(
+                &mut list,
+                &format!("{root}.post_layernorm"),
+                width,
+                config.layer_norm_eps,
+            ),
             list,
         }
     }
@@ -205,34 +229,6 @@ impl SiglipVisionTower {
         &self.config
     }
 
-    /// Width of a token.
-    pub fn width(&self) -> i64 {
-        self.config.hidden_size
-    }
-
-    /// Tokens of an image.
-    pub fn tokens(&self) -> i64 {
-        self.config.tokens()
-    }
-
-    /// Images (N, 3, S, S) in [-1, 1], of any floating kind -> tokens (N, patches, width) on the
-    /// tower's device and of its kind. The patches run row by row.
-    ///
-    /// # Errors
-    /// The images are not of the tower's size, or the memory is not there.
-    pub fn encode(&self, images: &Tensor) -> Result<Tensor, TrainError> {
-        let (side, channels) = (self.config.image_size, self.config.num_channels);
-        let size = images.size();
-        if size.len() != 4 || size[1..] != [channels, side, side] {
-            return Err(TrainError::Setting {
-                what: "the size of the images for SigLIP".into(),
-                found: format!("{size:?}"),
-                expected: format!("[N, {channels}, {side}, {side}]; let the loader resize them to {side}"),
-            });
-        }
-        Ok(tch::no_grad(|| self.forward(images))?)
-    }
-
     fn forward(&self, images: &Tensor) -> Result<Tensor, TchError> {
         let (layout, tensors) = (&self.layout, &self.tensors);
         let (weight, bias) = (tensors.get(layout.patch_weight), tensors.get(layout.patch_bias));
@@ -253,8 +249,42 @@ impl SiglipVisionTower {
         let [query, key, value] = [&layer.query, &layer.key, &layer.value]
             .map(|linear| split_heads(&linear.forward(&self.tensors, x)?, heads));
         let (query, key, value) = (query?, key?, value?);
-        let out =
-            Tensor::f_scaled_dot_product_attention::<&Tensor>(&query, &key, &value, None, 0.0, false, None, false)?;
+        let out = Tensor::f_scaled_dot_product_attention::<&Tensor>(
+            &query, &key, &value, None, 0.0, false, None, false,
+        )?;
         layer.out.forward(&self.tensors, &merge_heads(&out)?)
+    }
+}
+
+impl ImageEncoder for SiglipVisionTower {
+    fn width(&self) -> i64 {
+        self.config.hidden_size
+    }
+
+    fn tokens(&self) -> i64 {
+        self.config.tokens()
+    }
+
+    /// The tokens run row by row over the image.
+    fn encode(&self, images: &Tensor) -> Result<Tensor, TrainError> {
+        let (side, channels) = (self.config.image_size, self.config.num_channels);
+        let size = images.size();
+        if size.len() != 4 || size[1..] != [channels, side, side] {
+            return Err(TrainError::Setting {
+                what: "the size of the images for SigLIP".into(),
+                found: format!("{size:?}"),
+                expected: format!("[N, {channels}, {side}, {side}]; let the loader resize them to {side}"),
+            });
+        }
+        Ok(tch::no_grad(|| self.forward(images))?)
+    }
+
+    fn describe(&self) -> String {
+        let config = &self.config;
+        let (layers, width, side) = (config.num_hidden_layers, config.hidden_size, config.image_size);
+        format!(
+            "SigLIP vision tower: {layers} layers, width {width}, {side} x {side} pixels, {:?}",
+            self.kind
+        )
     }
 }

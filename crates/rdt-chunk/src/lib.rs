@@ -94,7 +94,7 @@ pub use header::{FORMAT_VERSION, HEADER_LENGTH, Header, MAGIC};
 pub use map::map;
 pub use metadata::{ChunkEpisode, MAX_METADATA_BYTES, MAX_WINDOW_FRAMES, MAX_WINDOW_ROWS};
 pub use view::{FrameView, SampleView};
-pub use writer::{ChunkSpec, ChunkSummary, ChunkWriter};
+pub use writer::{ChunkSpec, ChunkSummary, ChunkWriter, FrameSource};
 
 #[cfg(test)]
 mod tests;

@@ -49,12 +49,12 @@ impl Metadata {
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, ChunkError> {
         // In memory the items take at most three times their bytes in the block.
         let decoded = match bytes.len() {
-            0..=0x4000 => Self::decode::<0x1_0000>(bytes),
-            ..=0x1_0000 => Self::decode::<0x4_0000>(bytes),
-            ..=0x4_0000 => Self::decode::<0x10_0000>(bytes),
-            ..=0x10_0000 => Self::decode::<0x40_0000>(bytes),
-            ..=0x40_0000 => Self::decode::<0x100_0000>(bytes),
-            ..=0x100_0000 => Self::decode::<0x400_0000>(bytes),
+            n if n <= 0x4000 => Self::decode::<0x1_0000>(bytes),
+            n if n <= 0x1_0000 => Self::decode::<0x4_0000>(bytes),
+            n if n <= 0x4_0000 => Self::decode::<0x10_0000>(bytes),
+            n if n <= 0x10_0000 => Self::decode::<0x40_0000>(bytes),
+            n if n <= 0x40_0000 => Self::decode::<0x100_0000>(bytes),
+            n if n <= 0x100_0000 => Self::decode::<0x400_0000>(bytes),
             _ => Self::decode::<0x1000_0000>(bytes),
         };
         let (metadata, read) = decoded.map_err(ChunkError::Metadata)?;

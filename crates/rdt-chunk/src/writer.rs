@@ -21,6 +21,10 @@ use crate::rows::VALUE;
 use crate::sample_table::{SAMPLE_RECORD_LENGTH, SampleRecord};
 use crate::spans::MergedSpans;
 
+/// Where a writer takes frames from: puts the bytes of frame `u32` of the camera into the
+/// vector, which is empty, and returns their form.
+pub type FrameSource<'a, E> = dyn FnMut(CameraSlot, u32, &mut Vec<u8>) -> Result<FrameForm, E> + 'a;
+
 /// What a chunk is to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChunkSpec {
@@ -122,9 +126,8 @@ impl<W: Write + Seek> ChunkWriter<W> {
     /// frames are stored once for all its samples.
     ///
     /// `states` and `actions` are row-major and hold the whole episode, as wide as the
-    /// data set's columns; in next-state form `actions` are the states again. `frame`
-    /// puts a frame's bytes into the vector, which is empty, and returns their form. It
-    /// is asked once for each frame that a sample shows: by index, and at each index for
+    /// data set's columns; in next-state form `actions` are the states again. `frame` is
+    /// asked once for each frame that a sample shows: by index, and at each index for
     /// each camera present in slot order.
     ///
     /// # Errors
@@ -139,7 +142,7 @@ impl<W: Write + Seek> ChunkWriter<W> {
         states: &[f64],
         actions: &[f64],
         steps: &[u32],
-        frame: &mut dyn FnMut(CameraSlot, u32, &mut Vec<u8>) -> Result<FrameForm, E>,
+        frame: &mut FrameSource<'_, E>,
     ) -> Result<(), E> {
         self.check_episode(dataset, &info, states, actions, steps)?;
         let schema = &self.metadata.datasets[usize::from(dataset)];
@@ -260,7 +263,7 @@ impl<W: Write + Seek> ChunkWriter<W> {
         dataset: u16,
         info: &EpisodeInfo,
         spans: &MergedSpans,
-        frame: &mut dyn FnMut(CameraSlot, u32, &mut Vec<u8>) -> Result<FrameForm, E>,
+        frame: &mut FrameSource<'_, E>,
     ) -> Result<(), E> {
         self.encoder.start_episode();
         let mut sizes = [None; CameraSlot::COUNT];

@@ -8,12 +8,13 @@ use rdt_schema::DatasetSchema;
 use crate::decode::FrameDecoder;
 use crate::error::{ChunkError, Place};
 use crate::frame_table::FrameTable;
+use crate::frame_view::FrameView;
 use crate::header::{Header, Section};
 use crate::layout::Layout;
 use crate::metadata::{ChunkEpisode, Metadata};
 use crate::rows::Rows;
 use crate::sample_table::SampleTable;
-use crate::view::{FrameView, SampleView};
+use crate::view::SampleView;
 
 /// Chunks opened by this process; tells decoded reference frames of different chunks
 /// apart. Counts from 1.

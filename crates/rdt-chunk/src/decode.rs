@@ -9,7 +9,7 @@ use crate::codec::pixels::{copy_upright, decoded_bytes, turn_upright};
 use crate::codec::{FrameCodec, jpeg, lz4, zstd};
 use crate::error::{ChunkError, Place};
 use crate::frame_table::is_size_allowed;
-use crate::view::{FrameView, StoredFrame};
+use crate::frame_view::{FrameView, StoredFrame};
 
 /// Decoded reference frames that are kept: a window's frames share theirs, and so do
 /// those of the cameras next to each other.

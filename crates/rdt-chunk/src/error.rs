@@ -1,6 +1,6 @@
 //! What can be wrong with a chunk, or with what a writer is given.
 //!
-//! A chunk of bytes does not know its path; [`crate::map`] and the buffer add it.
+//! A chunk of bytes does not know its path; [`crate::map()`] and the buffer add it.
 
 use std::path::PathBuf;
 

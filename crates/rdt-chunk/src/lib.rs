@@ -5,7 +5,7 @@
 //! on disk and tensors are other crates' matter.
 //!
 //! [`ChunkWriter`] streams episodes into anything that writes and seeks. [`Chunk`] reads
-//! anything that is a slice of bytes; [`map`] opens a file as one. Reading rests on three
+//! anything that is a slice of bytes; [`map()`] opens a file as one. Reading rests on three
 //! rules:
 //!
 //! - any byte string is either refused with a [`ChunkError`] or a valid chunk;
@@ -74,6 +74,7 @@ mod decode;
 mod encode;
 mod error;
 mod frame_table;
+mod frame_view;
 mod header;
 mod layout;
 mod map;
@@ -90,10 +91,11 @@ pub use decode::FrameDecoder;
 pub use encode::ZSTD_REF_INTERVAL;
 pub use error::{ChunkError, Place};
 pub use frame_table::{MAX_FRAME_PIXELS, MAX_FRAME_SIDE, MAX_SAMPLE_PIXELS};
+pub use frame_view::FrameView;
 pub use header::{FORMAT_VERSION, HEADER_LENGTH, Header, MAGIC};
 pub use map::map;
 pub use metadata::{ChunkEpisode, MAX_METADATA_BYTES, MAX_WINDOW_FRAMES, MAX_WINDOW_ROWS};
-pub use view::{FrameView, SampleView};
+pub use view::SampleView;
 pub use writer::{ChunkSpec, ChunkSummary, ChunkWriter, FrameSource};
 
 #[cfg(test)]

@@ -8,10 +8,11 @@ use rdt_schema::{CameraSlot, DatasetSchema, FrameForm, Frames, STATE_DIM, Sample
 
 use crate::{Episode, EpisodeError};
 
+/// Turns the source bytes of one frame into upright RGB pixels, `height * width * 3` of them,
+/// replacing what its last argument holds.
+pub type Decode<'a, E> = dyn FnMut(&FrameForm, &[u8], &mut Vec<u8>) -> Result<(), E> + 'a;
+
 /// The sample of step `step`. Vectors are 128 wide; frames are upright RGB.
-///
-/// `decode` turns the source bytes of one frame into upright RGB pixels, `height * width * 3` of
-/// them, replacing what its last argument holds.
 ///
 /// # Errors
 /// `step` is no step of the episode, a frame cannot be read, or `decode` fails.
@@ -19,7 +20,7 @@ pub fn sample<E: From<EpisodeError>>(
     schema: &DatasetSchema,
     episode: &Episode,
     step: u32,
-    decode: &mut dyn FnMut(&FrameForm, &[u8], &mut Vec<u8>) -> Result<(), E>,
+    decode: &mut Decode<'_, E>,
 ) -> Result<Sample, E> {
     let info = episode.info();
     if step >= info.steps {
@@ -119,7 +120,7 @@ fn camera_frames<E: From<EpisodeError>>(
     episode: &Episode,
     step: u32,
     slot: CameraSlot,
-    decode: &mut dyn FnMut(&FrameForm, &[u8], &mut Vec<u8>) -> Result<(), E>,
+    decode: &mut Decode<'_, E>,
 ) -> Result<Frames, E> {
     let (info, window) = (episode.info(), &schema.window);
     let history = u32::from(window.image_history);

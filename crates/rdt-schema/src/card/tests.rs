@@ -203,3 +203,29 @@ fn instructions_need_a_source() {
     says(&refused("[text: Move.]", "[{json_file: {name: a.json, keys: []}}]"), &["json_file.keys"]);
     says(&refused("[text: Move.]", "[{file: a.json}]"), &["file", "json_file"]);
 }
+
+/// Words in front of a colon, in YAML text: keys, wherever they stand.
+fn keys(yaml: &str) -> impl Iterator<Item = &str> {
+    let lines = yaml.lines().map(|line| line.split('#').next().unwrap_or_default());
+    let words = lines.flat_map(|line| line.split([' ', '{', ',']));
+    words
+        .filter_map(|word| word.strip_suffix(':'))
+        .filter(|key| key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'))
+}
+
+#[test]
+fn every_key_is_documented() -> Result<(), std::io::Error> {
+    let configs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs");
+    let readme = std::fs::read_to_string(configs.join("README.md"))?;
+    let base = std::fs::read_to_string(configs.join("base.yaml"))?;
+    let mut seen = 0;
+    for text in SHIPPED.map(|(_, text)| text).iter().chain([&base.as_str()]) {
+        for key in keys(text) {
+            let words = readme.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+            assert!(words.clone().any(|word| word == key), "configs/README.md says nothing of {key}");
+            seen += 1;
+        }
+    }
+    assert!(seen > 100, "{seen} keys");
+    Ok(())
+}

@@ -20,7 +20,7 @@ pub(crate) struct SlotFiller {
 
 #[derive(Debug)]
 enum ImageFiller {
-    Pixel { preprocessor: Preprocessor, frame: Vec<u8> },
+    Pixel { preprocessor: Box<Preprocessor>, frame: Vec<u8> },
     Frames,
 }
 
@@ -28,7 +28,7 @@ impl SlotFiller {
     pub(crate) fn new(shape: BatchShape, delivery: Delivery) -> Result<Self, ConsumerError> {
         let images = match delivery {
             Delivery::Pixel { size } => {
-                ImageFiller::Pixel { preprocessor: Preprocessor::new(size)?, frame: Vec::new() }
+                ImageFiller::Pixel { preprocessor: Box::new(Preprocessor::new(size)?), frame: Vec::new() }
             }
             Delivery::Frames => ImageFiller::Frames,
         };

@@ -1,7 +1,9 @@
 //! `rdt-consume bench`: how fast the loader alone is.
 //!
 //! What is timed is what training uses: the same loader, order and batches. CPU time is that of
-//! the whole process from the loader's start to the last batch, so nothing hides in a thread.
+//! the whole process, so nothing hides in a thread. The clock starts after a few batches, when all
+//! batch memory has been used once, and stops while further batches are being built, so that the
+//! work in flight is the same at both ends.
 
 mod process;
 
@@ -12,7 +14,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use rdt_buffer::Buffer;
 use rdt_consumer::{
-    BatchShape, Delivery, LastBatch, Loader, LoaderOptions, LoaderStatistics, OnBadSample, Position,
+    Batch, BatchShape, Delivery, LastBatch, Loader, LoaderOptions, LoaderStatistics, OnBadSample, Position,
 };
 use rdt_schema::Config;
 use serde::Serialize;
@@ -82,7 +84,8 @@ struct Report {
     first_batch_ms: f64,
     batch_ms: Quantiles,
     peak_rss_bytes: Option<u64>,
-    /// Thread time by stage, milliseconds a sample.
+    /// Thread time by stage since the loader's start, milliseconds a sample; waiting for a core
+    /// included.
     stage_ms_per_sample: StageTimes,
     /// Samples that could not be read and were replaced.
     replaced: u64,
@@ -110,10 +113,10 @@ struct StageTimes {
 /// The buffer cannot be opened or read, or the options do not fit it.
 pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     let buffer = Buffer::open_complete(&args.buffer)?;
-    let options = options(args, &buffer)?;
+    let (options, batches) = options(args, &buffer)?;
     let files = (0..buffer.chunk_count()).map(|id| buffer.chunk_path(rdt_buffer::ChunkId::new(id as u32)));
     process::prepare_cache(files, args.cold)?;
-    let report = measure(args, Arc::new(buffer), options)?;
+    let report = measure(args, Arc::new(buffer), options, batches)?;
     if args.json {
         println!("{}", serde_json::to_string(&report)?);
     } else {
@@ -122,7 +125,8 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     Ok(if report.replaced > 0 { Outcome::Incomplete } else { Outcome::Done })
 }
 
-fn options(args: &Args, buffer: &Buffer) -> anyhow::Result<LoaderOptions> {
+/// How to load, and how many batches to time.
+fn options(args: &Args, buffer: &Buffer) -> anyhow::Result<(LoaderOptions, u64)> {
     let config = &buffer.manifest().config;
     let common = Config::from_text(&config.text, &config.path)?.common;
     if args.batch_size == 0 {
@@ -134,9 +138,9 @@ fn options(args: &Args, buffer: &Buffer) -> anyhow::Result<LoaderOptions> {
     // batch has no other.
     let last = if samples < batch { LastBatch::Keep } else { LastBatch::Drop };
     let per_epoch = (samples / batch).max(1);
-    let batches = args.samples.unwrap_or(samples).div_ceil(batch.min(samples.max(1))).max(1);
-    let batches = if args.samples.is_none() { per_epoch } else { batches };
-    Ok(LoaderOptions {
+    let measured = args.samples.map_or(per_epoch, |wanted| wanted.div_ceil(batch.min(samples.max(1))).max(1));
+    let batches = warm_up(args) + measured + args.batches_ahead.max(1) as u64;
+    let options = LoaderOptions {
         seed: args.seed,
         global_batch: args.batch_size,
         world: 1,
@@ -156,44 +160,57 @@ fn options(args: &Args, buffer: &Buffer) -> anyhow::Result<LoaderOptions> {
         workers: args.workers.max(1),
         batches_ahead: args.batches_ahead.max(1),
         on_bad_sample: OnBadSample::Skip,
-    })
+    };
+    Ok((options, measured))
 }
 
-fn measure(args: &Args, buffer: Arc<Buffer>, options: LoaderOptions) -> anyhow::Result<Report> {
-    let (cpu, started) = (process::cpu_time(), Instant::now());
+/// Batches before the clock starts.
+fn warm_up(args: &Args) -> u64 {
+    args.batches_ahead.max(1) as u64 + 1
+}
+
+fn measure(args: &Args, buffer: Arc<Buffer>, options: LoaderOptions, batches: u64) -> anyhow::Result<Report> {
+    let started = Instant::now();
     let mut loader = Loader::new(buffer, options)?;
-    let mut batch_times = Vec::new();
-    let mut last = started;
-    for batch in &mut loader {
-        // Dropped at once: what is measured is the loader without a trainer.
-        drop(batch?);
+    let mut next = || -> anyhow::Result<Batch> { Ok(loader.next().context("the loader ended early")??) };
+    // Batches are dropped at once: what is measured is the loader without a trainer.
+    drop(next()?);
+    let first = started.elapsed();
+    for _ in 1..warm_up(args) {
+        drop(next()?);
+    }
+    let (cpu, started) = (process::cpu_time(), Instant::now());
+    let (mut last, mut batch_times) = (started, Vec::new());
+    let (mut samples, mut bytes) = (0, 0);
+    for _ in 0..batches {
+        let batch = next()?;
+        samples += batch.len() as u64;
+        bytes += batch.bytes();
+        drop(batch);
         let now = Instant::now();
         batch_times.push(now.duration_since(last));
         last = now;
     }
+    let cpu = process::cpu_time().saturating_sub(cpu);
     let elapsed = last.duration_since(started);
     let statistics = loader.statistics();
     for bad in loader.bad_samples() {
         eprintln!("warning: {bad}");
     }
     drop(loader);
-    let cpu = process::cpu_time().saturating_sub(cpu);
-    let first = *batch_times.first().context("no batch was loaded")?;
-    // The first batch includes the start of the threads; it has its own figure.
-    let later = if batch_times.len() > 1 { &mut batch_times[1..] } else { &mut batch_times[..] };
-    later.sort_unstable();
-    let quantile = |share: f64| ms(later[((later.len() - 1) as f64 * share).round() as usize]);
-    let samples = statistics.samples as f64;
+    batch_times.sort_unstable();
+    let quantile = |share: f64| ms(batch_times[((batch_times.len() - 1) as f64 * share).round() as usize]);
+    let count = samples as f64;
     Ok(Report {
         stage: args.stage,
         workers: args.workers.max(1),
         batch_size: args.batch_size,
         cache: if args.cold { "cold" } else { "warm" },
-        samples: statistics.samples,
-        samples_per_s: samples / elapsed.as_secs_f64(),
-        cpu_ms_per_sample: ms(cpu) / samples,
-        bytes_per_s: statistics.bytes as f64 / elapsed.as_secs_f64(),
-        bytes_per_sample: statistics.bytes as f64 / samples,
+        samples,
+        samples_per_s: count / elapsed.as_secs_f64(),
+        cpu_ms_per_sample: ms(cpu) / count,
+        bytes_per_s: bytes as f64 / elapsed.as_secs_f64(),
+        bytes_per_sample: bytes as f64 / count,
         first_batch_ms: ms(first),
         batch_ms: Quantiles { p50: quantile(0.50), p95: quantile(0.95), p99: quantile(0.99) },
         peak_rss_bytes: process::peak_rss_bytes(),

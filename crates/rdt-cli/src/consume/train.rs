@@ -99,6 +99,10 @@ pub struct Args {
     /// Threads that read and decode; 0 means one a core
     #[arg(long, default_value_t = 0)]
     pub dataloader_num_workers: usize,
+    /// Threads that libtorch computes with on the CPU [default: OMP_NUM_THREADS, else all
+    /// cores but one, which is left to the loader]
+    #[arg(long)]
+    pub cpu_threads: Option<i32>,
     /// Where to compute
     #[arg(long, value_enum, default_value_t = DeviceFlag::Auto)]
     pub device: DeviceFlag,
@@ -172,6 +176,7 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
         0 => available_parallelism().map_or(1, usize::from),
         given => given,
     };
+    device::set_cpu_threads(args.cpu_threads).map_err(Usage::from_error)?;
     let options = loader_options(args, &config, workers);
     let settings = settings(args, buffer.sample_count()).map_err(Usage::from_error)?;
     let (device, why) = device::choose(args.device.into()).map_err(Usage::from_error)?;

@@ -1,0 +1,121 @@
+//! `rdt-consume` as a user runs it: trains, stops, resumes, refuses.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::support::{Run, consume, consume_command, fill_libero, root};
+
+/// A filled buffer and a place for checkpoints.
+struct Place {
+    folder: tempfile::TempDir,
+    config: PathBuf,
+}
+
+impl Place {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let config = folder.path().join("tiny.yaml");
+        fs::copy(root().join("configs/tiny.yaml"), &config).expect("tiny.yaml");
+        let buffer = folder.path().join("buffer");
+        fill_libero(&buffer, &["--config", config.to_str().expect("text")]).expect(0);
+        Self { folder, config }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn args(&self, more: &[&str]) -> Vec<String> {
+        let text = |path: PathBuf| path.display().to_string();
+        let mut args = vec!["--config".to_owned(), self.config.display().to_string()];
+        args.extend(["--buffer".to_owned(), text(self.path("buffer"))]);
+        args.extend(["--output-dir".to_owned(), text(self.path("out"))]);
+        args.extend(["--device", "cpu", "--train_batch_size", "4"].map(str::to_owned));
+        args.extend(more.iter().map(|&word| word.to_owned()));
+        args
+    }
+
+    fn train(&self, steps: u32, more: &[&str]) -> Run {
+        consume(self.args(&[&["--max-train-steps", &steps.to_string()], more].concat()))
+    }
+
+    fn edit_config(&self, from: &str, to: &str) {
+        let text = fs::read_to_string(&self.config).expect("config");
+        assert!(text.contains(from), "{from}");
+        fs::write(&self.config, text.replace(from, to)).expect("config");
+    }
+}
+
+fn steps_logged(folder: &Path) -> usize {
+    fs::read_to_string(folder.join("metrics.jsonl")).map_or(0, |text| text.lines().count())
+}
+
+#[test]
+fn training_leaves_a_checkpoint_metrics_and_a_picture() {
+    let place = Place::new();
+    let run = place.train(3, &["--learning_rate", "1e-3"]).expect(0).says(&["untrained", "device: cpu"]);
+    assert!(run.stdout.contains("first_loss") && run.stdout.contains("last_loss"), "{}", run.stdout);
+    let out = place.path("out");
+    assert_eq!(steps_logged(&out), 3);
+    for file in ["loss.png", "checkpoint-3/trainer.json", "checkpoint-3/ema/model.safetensors"] {
+        assert!(out.join(file).is_file(), "{file}");
+    }
+    place.train(3, &[]).expect(2).says(&["--resume-from-checkpoint latest"]);
+    place.train(5, &["--resume-from-checkpoint", "latest"]).expect(0).says(&["at step 3"]);
+    assert_eq!(steps_logged(&out), 5);
+}
+
+#[test]
+fn sigterm_saves_a_checkpoint_that_resumes() {
+    let place = Place::new();
+    let mut child =
+        consume_command(place.args(&["--num-train-epochs", "9999", "--checkpointing-period", "99999"]))
+            .stderr(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .expect("rdt-consume");
+    // The first epoch's checkpoint folder does not exist yet: the log is what shows progress.
+    let started = Instant::now();
+    while !place.path("out/metrics.jsonl").exists() {
+        assert!(started.elapsed() < Duration::from_secs(120), "it never started");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    std::thread::sleep(Duration::from_secs(2));
+    let killed = std::process::Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
+    assert!(killed.expect("kill").success());
+    let status = child.wait().expect("its end");
+    assert_eq!(status.code(), Some(1));
+    let done = steps_logged(&place.path("out"));
+    assert!(place.path(&format!("out/checkpoint-{done}")).is_dir(), "no checkpoint at step {done}");
+    let more = done as u32 + 2;
+    place.train(more, &["--resume-from-checkpoint", "latest"]).expect(0);
+    assert_eq!(steps_logged(&place.path("out")), done + 2);
+}
+
+#[test]
+fn wrong_usage_ends_with_2_and_says_what_to_do() {
+    let place = Place::new();
+    consume(["--output-dir", "x"]).expect(2).says(&["--buffer"]);
+    place.train(1, &["--learning-rate=-1"]).expect(2).says(&["--learning-rate", "from 0 on"]);
+    place.train(1, &["--adam-beta1", "1.5"]).expect(2).says(&["--adam-beta1", "less than 1"]);
+    place.train(0, &[]).expect(2).says(&["--max-train-steps", "at least 1"]);
+    place.train(1, &["--cpu-threads", "0"]).expect(2).says(&["--cpu-threads"]);
+    place.edit_config("encoder: random_patch", "encoder: siglip");
+    place.train(1, &[]).expect(2).says(&["model.vision.encoder", "siglip", "random_patch"]);
+}
+
+#[test]
+fn a_damaged_sample_is_named_and_replaced_or_ends_the_run() {
+    let place = Place::new();
+    let chunk = place.path("buffer/chunks/00000000.chunk");
+    let mut bytes = fs::read(&chunk).expect("a chunk");
+    // Inside the frames, which lie behind the header.
+    bytes[5_000] ^= 0x10;
+    fs::write(&chunk, bytes).expect("a chunk");
+    // One epoch, the default, meets every sample.
+    let args = place.args(&["--num-train-epochs", "1"]);
+    consume(args).expect(3).says(&["sample ", "chunk 0", "cannot be read"]);
+    fs::remove_dir_all(place.path("out")).expect("out");
+    consume(place.args(&["--on-bad-sample", "fail"])).expect(1);
+}

@@ -80,7 +80,8 @@ fn to_text(manifest: &Manifest) -> serde_json::Result<String> {
     Ok(format!("{text}{CHECKSUM_KEY}{checksum:08x}{TAIL}"))
 }
 
-fn parse(bytes: &[u8], path: &Path) -> Result<Manifest, BufferError> {
+/// The manifest in `bytes`; `path` is only named in errors.
+pub(crate) fn parse(bytes: &[u8], path: &Path) -> Result<Manifest, BufferError> {
     let damaged = |found: String, expected: &str| BufferError::DamagedManifest {
         path: path.to_owned(),
         found,

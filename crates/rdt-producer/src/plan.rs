@@ -81,7 +81,7 @@ struct PlannedFile {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct PlannedEpisode {
+pub(crate) struct PlannedEpisode {
     /// Position of its first sample among all samples in order.
     start: u64,
     file: u32,

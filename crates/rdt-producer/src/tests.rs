@@ -1,0 +1,6 @@
+//! Fills of small data sets that the tests write themselves.
+
+mod bad;
+mod layout;
+mod make;
+mod resume;

@@ -12,6 +12,9 @@ fn write<T: H5Type + From<u8>>(file: &hdf5::File, name: &str) -> hdf5::Result<()
     file.new_dataset::<T>().shape((4, 3)).create(format!("{name}_plain").as_str())?.write_raw(&values)?;
     let packed = file.new_dataset::<T>().shape((4, 3)).chunk((3, 2)).shuffle().lzf();
     packed.create(format!("{name}_lzf").as_str())?.write_raw(&values)?;
+    // The checksum's four bytes are shuffled with the values, and do not fill an element of eight.
+    let packed = file.new_dataset::<T>().shape((4, 3)).chunk((2, 2)).fletcher32().shuffle();
+    packed.create(format!("{name}_sum").as_str())?.write_raw(&values)?;
     let packed = file.new_dataset::<T>().shape((4, 3)).chunk((4, 3)).shuffle().deflate(4).fletcher32();
     packed.create(format!("{name}_gzip").as_str())?.write_raw(&values)
 }
@@ -31,7 +34,7 @@ fn every_number_type() {
     });
     let file = open(&path);
     for kind in ["u8", "u16", "u32", "u64", "i16", "i32", "i64", "f32", "f64"] {
-        for layout in ["plain", "lzf", "gzip"] {
+        for layout in ["plain", "lzf", "sum", "gzip"] {
             let name = format!("{kind}_{layout}");
             let matrix = file.read_f64(&name).expect(&name);
             assert_eq!((matrix.rows, matrix.columns), (4, 3));

@@ -63,9 +63,6 @@ pub fn save(
     progress: Progress,
 ) -> Result<PathBuf, TrainError> {
     let path = folder.join(format!("{PREFIX}{}", progress.step));
-    if path.exists() {
-        return Ok(path);
-    }
     let temporary = folder.join(format!(".{PREFIX}{}.partial", progress.step));
     remove(&temporary)?;
     fs::create_dir_all(temporary.join("ema")).map_err(TrainError::file(&temporary, "create"))?;
@@ -92,15 +89,15 @@ pub fn save(
     write_json(&temporary.join(TRAINER), &state)?;
     sync_folder(&temporary.join("ema"))?;
     sync_folder(&temporary)?;
+    // One of the same step is there where a run went back to an older checkpoint.
+    take_away(folder, progress.step)?;
     fs::rename(&temporary, &path).map_err(TrainError::file(&path, "put a checkpoint in place"))?;
     sync_folder(folder)?;
 
     if let Some(limit) = trainer.settings().checkpoints_total_limit {
         let all = list(folder)?;
-        for (step, old) in &all[..all.len().saturating_sub(limit)] {
-            let gone = folder.join(format!(".{PREFIX}{step}.removed"));
-            fs::rename(old, &gone).map_err(TrainError::file(old, "remove an old checkpoint"))?;
-            remove(&gone)?;
+        for (step, _) in &all[..all.len().saturating_sub(limit)] {
+            take_away(folder, *step)?;
         }
     }
     Ok(path)
@@ -207,6 +204,18 @@ fn rdt_config(config: &Config) -> serde_json::Value {
         "lang_pos_embed_config": [["lang", -i64::from(config.dataset.tokenizer_max_length)]],
         "img_pos_embed_config": [["image", [common.img_history_size, common.num_cameras, -tokens]]],
     })
+}
+
+/// Removes the checkpoint of a step, if there is one; it is never half there.
+fn take_away(folder: &Path, step: u64) -> Result<(), TrainError> {
+    let path = folder.join(format!("{PREFIX}{step}"));
+    if !path.exists() {
+        return Ok(());
+    }
+    let gone = folder.join(format!(".{PREFIX}{step}.removed"));
+    remove(&gone)?;
+    fs::rename(&path, &gone).map_err(TrainError::file(&path, "remove an old checkpoint"))?;
+    remove(&gone)
 }
 
 fn write_json(path: &Path, value: &impl Serialize) -> Result<(), TrainError> {

@@ -95,10 +95,13 @@ pub fn train<
     let mut trainer = Trainer::new(run.config, settings.clone(), run.device)?;
     trainer.describe().into_iter().for_each(|line| tell(Event::Note(line)));
     let mut progress = Progress::default();
+    // The checkpoint of exactly where the run stands, if there is one.
+    let mut saved: Option<PathBuf> = None;
     match starting_checkpoint(run)? {
         Some(path) => {
             progress = checkpoint::load(&path, &mut trainer, run.data)?;
             tell(Event::Note(format!("resuming from {} at step {}", path.display(), progress.step)));
+            saved = Some(path);
         }
         None if run.start == Start::Latest => {
             tell(Event::Note(format!(
@@ -157,6 +160,7 @@ pub fn train<
             trainer.update_ema()?;
         }
         progress.step += 1;
+        saved = None;
 
         // records
         let seconds = started.elapsed().as_secs_f64();
@@ -178,12 +182,16 @@ pub fn train<
             log.flush()?;
             let path = checkpoint::save(run.output_dir, &trainer, run.config, run.data, progress)?;
             tell(Event::Note(format!("saved {}", path.display())));
+            saved = Some(path);
         }
     }
 
     // --- the end ---
     log.flush()?;
-    let checkpoint = checkpoint::save(run.output_dir, &trainer, run.config, run.data, progress)?;
+    let checkpoint = match saved {
+        Some(path) => path,
+        None => checkpoint::save(run.output_dir, &trainer, run.config, run.data, progress)?,
+    };
     Ok(Ended { finished: progress.step >= settings.max_train_steps, checkpoint, records })
 }
 

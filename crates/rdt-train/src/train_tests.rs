@@ -181,6 +181,20 @@ fn a_stopped_and_resumed_run_equals_an_unbroken_one_bit_by_bit() -> TestResult {
 }
 
 #[test]
+fn a_run_that_goes_back_to_an_older_checkpoint_replaces_the_newer_one() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let first = run(folder.path(), 2, Start::Fresh, None)?;
+    let newer = run(folder.path(), 4, Start::Latest, None)?;
+    let before = std::fs::read(newer.checkpoint.join("model.safetensors"))?;
+    let mut knobs = settings(4);
+    knobs.learning_rate.base = 1e-2;
+    let again = run_with(folder.path(), &knobs, Start::Checkpoint(first.checkpoint), None, None)?;
+    assert_eq!(again.checkpoint, newer.checkpoint);
+    assert_ne!(std::fs::read(again.checkpoint.join("model.safetensors"))?, before);
+    Ok(())
+}
+
+#[test]
 fn warm_up_starts_at_zero_and_the_loss_falls() -> TestResult {
     let folder = tempfile::tempdir()?;
     let mut knobs = settings(40);

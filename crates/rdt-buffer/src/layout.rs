@@ -51,8 +51,7 @@ pub fn parse_bits(file_name: &str) -> Option<(ChunkId, u64)> {
 /// Whether a file of this name may lie in a directory that becomes a buffer: what a file
 /// system, a repository or an earlier start that got no further puts there.
 pub fn is_harmless(file_name: &str) -> bool {
-    file_name.starts_with('.')
-        || [LOCK, CHUNKS, BITS, TMP, "lost+found", "README.md"].contains(&file_name)
+    file_name.starts_with('.') || [LOCK, CHUNKS, BITS, TMP, "lost+found", "README.md"].contains(&file_name)
 }
 
 #[cfg(test)]

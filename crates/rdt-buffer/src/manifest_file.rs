@@ -49,8 +49,8 @@ impl Manifest {
     /// Puts this manifest in place of the one at `dir`, durably and in one step.
     pub(crate) fn write(&self, storage: &dyn Storage, dir: &Path) -> Result<(), BufferError> {
         let path = layout::manifest(dir);
-        let text = to_text(self)
-            .map_err(|source| BufferError::SerialiseManifest { path: path.clone(), source })?;
+        let text =
+            to_text(self).map_err(|source| BufferError::SerialiseManifest { path: path.clone(), source })?;
         let temporary = dir.join(layout::TMP).join(layout::MANIFEST);
         let io = |action, at: &Path| {
             let at = at.to_owned();
@@ -99,8 +99,8 @@ pub(crate) fn parse(bytes: &[u8], path: &Path) -> Result<Manifest, BufferError> 
     if let Some(object) = value.as_object_mut() {
         object.remove("crc32c");
     }
-    let manifest: Manifest = serde_json::from_value(value)
-        .map_err(|e| damaged(e.to_string(), "the keys of docs/protocol.md"))?;
+    let manifest: Manifest =
+        serde_json::from_value(value).map_err(|e| damaged(e.to_string(), "the keys of docs/protocol.md"))?;
     if manifest.chunk_size == 0 {
         return Err(damaged("chunk_size 0".into(), "at least 1"));
     }

@@ -95,7 +95,9 @@ pub enum ProducerError {
         chunk_size: u32,
     },
     /// More samples than chunk numbers allow.
-    #[error("{samples} samples need {needed} chunks of {chunk_size}, at most 4294967295 are possible; raise --chunk-size")]
+    #[error(
+        "{samples} samples need {needed} chunks of {chunk_size}, at most 4294967295 are possible; raise --chunk-size"
+    )]
     TooManyChunks {
         /// Samples planned.
         samples: u64,

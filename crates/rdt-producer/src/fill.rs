@@ -177,7 +177,9 @@ impl Round<'_> {
         let mut is_there = vec![false; chunks as usize];
         for id in self.writer.published_chunks()? {
             let fits = match self.writer.published(id) {
-                Ok(Some(found)) if found.plan_digest == self.plan.chunk_digest(self.sources, id) => Some(found),
+                Ok(Some(found)) if found.plan_digest == self.plan.chunk_digest(self.sources, id) => {
+                    Some(found)
+                }
                 // Of another plan, or damaged.
                 _ => None,
             };
@@ -197,16 +199,19 @@ impl Round<'_> {
         if withdrawn > 0 {
             (self.watch)(Event::Withdrawn { chunks: withdrawn });
         }
-        (self.watch)(Event::Planned { samples: self.plan.samples(), chunks: u64::from(chunks), published_samples });
+        (self.watch)(Event::Planned {
+            samples: self.plan.samples(),
+            chunks: u64::from(chunks),
+            published_samples,
+        });
         Ok((0..chunks).filter(|&id| !is_there[id as usize]).map(ChunkId::new).collect())
     }
 
     fn work(&self, ids: &Receiver<ChunkId>, done: &Sender<Done>, give_up_from: &AtomicU64) {
         let mut worker = Worker::new(self.sources, self.plan, self.options.codec);
         for id in ids {
-            let given_up = || {
-                self.stop.is_set() || u64::from(id.get()) >= give_up_from.load(Ordering::Relaxed)
-            };
+            let given_up =
+                || self.stop.is_set() || u64::from(id.get()) >= give_up_from.load(Ordering::Relaxed);
             if given_up() {
                 break;
             }

@@ -53,7 +53,9 @@ pub fn scan(
         .list
         .iter()
         .zip(0u16..)
-        .flat_map(|(source, dataset)| (0..source.dataset.files().len() as u32).map(move |file| (dataset, file)))
+        .flat_map(|(source, dataset)| {
+            (0..source.dataset.files().len() as u32).map(move |file| (dataset, file))
+        })
         .collect();
     let workers = options.workers.get().min(jobs.len().max(1));
     let window = workers * FILES_IN_HAND;

@@ -134,7 +134,8 @@ fn check_paths(before: &[Source], spec: &DatasetSpec, root: &Path) -> Result<(),
                 other.spec.name,
                 other.root.display()
             ),
-            expected: "paths that do not contain each other: every episode would be in the buffer twice".into(),
+            expected: "paths that do not contain each other: every episode would be in the buffer twice"
+                .into(),
         }),
     }
 }

@@ -88,11 +88,8 @@ impl<'a> Worker<'a> {
         stop: &dyn Fn() -> bool,
     ) -> Result<(), Fault> {
         let origin = self.plan.origin(self.sources, piece);
-        let changed = |change: String| Fault::Changed {
-            dataset: piece.dataset,
-            file: origin.to_string(),
-            change,
-        };
+        let changed =
+            |change: String| Fault::Changed { dataset: piece.dataset, file: origin.to_string(), change };
         let file = self.file(piece, &origin.source)?;
         let episode = match file.episode(&origin.key)? {
             Verdict::Accepted(episode) => episode,

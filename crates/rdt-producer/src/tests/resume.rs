@@ -10,10 +10,15 @@ use super::make::{self, Place, Result};
 use crate::*;
 
 /// A fill that is asked to stop once `chunks` are published.
-fn stopped_after(options: &Options, dir: &Path, chunks: u32) -> std::result::Result<FillReport, ProducerError> {
+fn stopped_after(
+    options: &Options,
+    dir: &Path,
+    chunks: u32,
+) -> std::result::Result<FillReport, ProducerError> {
     let (stop, published) = (StopFlag::default(), AtomicU32::new(0));
     fill(options, dir, &stop, &|event| {
-        if matches!(event, Event::Published { .. }) && published.fetch_add(1, Ordering::SeqCst) + 1 >= chunks {
+        if matches!(event, Event::Published { .. }) && published.fetch_add(1, Ordering::SeqCst) + 1 >= chunks
+        {
             stop.stop();
         }
     })

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod args;
+pub mod consume;
 pub mod exit;
 pub mod inspect;
 pub mod picture;

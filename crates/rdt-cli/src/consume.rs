@@ -1,0 +1,9 @@
+//! The commands of `rdt-consume`, one file a command: each has its `Args` and a `run` that
+//! prints results on standard output and says how it ended.
+//!
+//! `order` and `bench` need no libtorch.
+
+pub mod bench;
+pub mod order;
+#[cfg(feature = "torch")]
+pub mod train;

@@ -37,10 +37,10 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     for dataset in &buffer.manifest().datasets {
         let name = &dataset.schema.name;
         if args.skip_exist && all.contains_key(name) {
-            println!("{name}: kept as it is in {}", args.out.display());
+            say!("{name}: kept as it is in {}", args.out.display());
             continue;
         }
-        println!("{name}: from {} episodes", dataset.episodes);
+        say!("{name}: from {} episodes", dataset.episodes);
         all.insert(name.clone(), dataset.statistics.clone());
     }
     if !args.merge {

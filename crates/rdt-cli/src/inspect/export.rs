@@ -107,9 +107,9 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     check_empty(&args.out)?;
     let report = export(&buffer, &args.out)?;
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
+        say!("{}", serde_json::to_string_pretty(&report)?);
     } else {
-        print_text(&report);
+        print_text(&report)?;
     }
     Ok(if report.bad.is_empty() { Outcome::Done } else { Outcome::Incomplete })
 }
@@ -206,8 +206,8 @@ fn cannot_write(path: &Path) -> String {
     format!("cannot write {}; make room, remove the folder, and export again", path.display())
 }
 
-fn print_text(report: &Report) {
-    println!(
+fn print_text(report: &Report) -> anyhow::Result<()> {
+    say!(
         "{} in {} written to {}, {}",
         counted(report.samples, "sample"),
         counted(report.chunks, "chunk"),
@@ -217,10 +217,11 @@ fn print_text(report: &Report) {
     for bad in &report.bad {
         let slot = bad.slot.map(|slot| format!(" slot {slot}")).unwrap_or_default();
         let origin = if bad.origin.is_empty() { String::new() } else { format!(" ({})", bad.origin) };
-        println!("not exported: chunk {:08}{slot}{origin}: {}", bad.chunk, bad.reason);
+        say!("not exported: chunk {:08}{slot}{origin}: {}", bad.chunk, bad.reason);
     }
     if !report.bad.is_empty() {
-        println!("{} could not be exported; their slots are dirty", grouped(report.bad.len() as u64));
+        say!("{} could not be exported; their slots are dirty", grouped(report.bad.len() as u64));
     }
-    println!("to train on it, copy {}/configs over those of a checkout of RDT", report.out.display());
+    say!("to train on it, copy {}/configs over those of a checkout of RDT", report.out.display());
+    Ok(())
 }

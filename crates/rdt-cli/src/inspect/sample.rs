@@ -34,7 +34,7 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     let located = args.which.find(&buffer)?;
     let sample = decode(&located)?;
     write(&args.out, &sample, metadata(&sample, &located)?)?;
-    println!("{}: {} written to {}", located.place(), origin(&sample), args.out.display());
+    say!("{}: {} written to {}", located.place(), origin(&sample), args.out.display());
     Ok(Outcome::Done)
 }
 

@@ -35,10 +35,10 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     let located = args.which.find(&buffer)?;
     let sample = decode(&located)?;
     let view = located.view()?;
-    print!("{}", text(&located, &view, &sample)?);
+    say!("{}", text(&located, &view, &sample)?);
     if let Some(path) = &args.png {
         picture::sample(path, &sample, view.dataset(), &located.place())?;
-        println!("\npicture written to {}", path.display());
+        say!("picture written to {}", path.display());
     }
     Ok(Outcome::Done)
 }

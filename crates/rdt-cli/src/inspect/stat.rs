@@ -143,9 +143,9 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     note_if_unfinished(&buffer);
     let report = Report::of(&buffer)?;
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
+        say!("{}", serde_json::to_string_pretty(&report)?);
     } else {
-        print!("{}", text::Text { report: &report, dir: &args.dir });
+        say!("{}", text::Text { report: &report, dir: &args.dir });
     }
     let whole = report.skipped.is_empty() && report.damaged.is_empty();
     Ok(if whole { Outcome::Done } else { Outcome::Incomplete })

@@ -105,9 +105,9 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     note_if_unfinished(&buffer);
     let report = check(&buffer, args)?;
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
+        say!("{}", serde_json::to_string_pretty(&report)?);
     } else {
-        print_text(&report);
+        print_text(&report)?;
     }
     Ok(if report.ok { Outcome::Done } else { Outcome::Incomplete })
 }
@@ -186,8 +186,8 @@ fn sources(_buffer: &Buffer, args: &Args) -> anyhow::Result<Option<std::convert:
 #[cfg(not(feature = "hdf5"))]
 fn compare(_: Option<&std::convert::Infallible>, _: &Buffer, _: ChunkId, _: &mut Checked) {}
 
-fn print_text(report: &Report) {
-    println!(
+fn print_text(report: &Report) -> anyhow::Result<()> {
+    say!(
         "{}, {}, {}, {}: every checksum and frame looked at",
         counted(report.chunks, "chunk"),
         counted(report.samples, "sample"),
@@ -195,20 +195,21 @@ fn print_text(report: &Report) {
         bytes(report.bytes as f64)
     );
     if let Some(compared) = report.compared {
-        println!("{} compared with the source files", counted(compared, "sample"));
+        say!("{} compared with the source files", counted(compared, "sample"));
     }
     for bad in &report.bad {
-        println!("{bad}");
+        say!("{bad}");
     }
     if report.ok {
-        println!("all is as it was written");
+        say!("all is as it was written");
     } else {
-        println!(
+        say!(
             "{}, {} lost or wrong; remove the named chunks and run the same rdt-produce command again",
             counted(report.bad.len() as u64, "fault"),
             counted(report.bad_samples, "sample")
         );
     }
+    Ok(())
 }
 
 impl std::fmt::Display for Bad {

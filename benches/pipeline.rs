@@ -3,7 +3,6 @@
 //!
 //! `cargo bench -p rdt-benches -- load` runs one stage. CPU time a sample of the whole loader is
 //! what `rdt-consume bench` reports.
-#![expect(missing_docs, reason = "criterion's macros make public functions")]
 
 use std::hint::black_box;
 

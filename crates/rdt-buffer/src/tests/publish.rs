@@ -69,6 +69,7 @@ fn a_start_cleans_what_a_killed_producer_left() -> Result {
     let ids = [0, 2].map(ChunkId::new);
     assert_eq!(writer.published_chunks()?, ids);
     assert_eq!(Buffer::open(dir.path())?.bits()?.slots, 8);
+    assert_eq!(fs::read_dir(dir.path().join("bits"))?.count(), 2);
     drop(writer);
     // A file system that lost the bits: the chunk is written again.
     fs::remove_file(bits_0)?;

@@ -103,6 +103,25 @@ fn a_dry_run_predicts_the_fill_and_writes_nothing() -> Result {
 }
 
 #[test]
+fn a_chunk_whose_steps_move_gets_another_digest() -> Result {
+    let place = Place::new()?;
+    place.episodes("a.hdf5", &[5, 60])?;
+    let options = place.options(8, 1)?;
+    let sources = Sources::open(&options)?;
+    let mut plan = scan(&sources, &options, &[], &StopFlag::default(), &|_| {})?;
+    // Chunk 3 is of the long episode alone, before and after.
+    let chunk = rdt_buffer::ChunkId::new(3);
+    let before = (plan.pieces(chunk), plan.chunk_digest(&sources, chunk));
+    plan.remove(&[0]);
+    plan.settle(&sources)?;
+    let after = (plan.pieces(chunk), plan.chunk_digest(&sources, chunk));
+    assert_eq!((before.0.len(), after.0.len()), (1, 1));
+    assert_ne!(before.0[0].steps, after.0[0].steps);
+    assert_ne!(before.1, after.1);
+    Ok(())
+}
+
+#[test]
 fn too_few_chunks_are_refused_and_follow_is_named() -> Result {
     let place = Place::new()?;
     place.episodes("a.hdf5", &[50])?;

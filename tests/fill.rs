@@ -107,7 +107,8 @@ fn a_signal_leaves_a_buffer_that_continues() {
     for signal in ["INT", "TERM"] {
         let buffer = folder.path().join(signal);
         let mut command = produce_command(args(&data, &buffer));
-        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("rdt-produce starts");
+        let child =
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("rdt-produce starts");
         let began = Instant::now();
         while check_published(&buffer) == 0 && began.elapsed().as_secs() < 60 {
             std::thread::sleep(Duration::from_millis(2));

@@ -8,6 +8,22 @@ use anyhow::{Context, Result};
 use crate::steps::{self, root, say};
 use crate::toolchain::Toolchain;
 
+/// RDT's default learning rate suits 200,000 steps of fine-tuning, not a minute.
+const TRAINING: [&str; 12] = [
+    "--train-batch-size",
+    "16",
+    "--max-train-steps",
+    "200",
+    "--learning-rate",
+    "1e-3",
+    "--lr-scheduler",
+    "constant_with_warmup",
+    "--lr-warmup-steps",
+    "20",
+    "--checkpointing-period",
+    "100",
+];
+
 /// Runs it; everything goes into `folder` (default: `target/demo`), which is made anew.
 pub fn run(tools: &Toolchain, folder: Option<&str>) -> Result<()> {
     say("building the programs");
@@ -39,7 +55,8 @@ pub fn run(tools: &Toolchain, folder: Option<&str>) -> Result<()> {
             .arg("--buffer")
             .arg(&buffer)
             .arg("--output-dir")
-            .arg(&output),
+            .arg(&output)
+            .args(TRAINING),
     )?;
     say("done; look at");
     for picture in [sample, output.join("loss.png")] {

@@ -101,8 +101,32 @@ fn wrong_usage_ends_with_2_and_says_what_to_do() {
     place.train(1, &["--adam-beta1", "1.5"]).expect(2).says(&["--adam-beta1", "less than 1"]);
     place.train(0, &[]).expect(2).says(&["--max-train-steps", "at least 1"]);
     place.train(1, &["--cpu-threads", "0"]).expect(2).says(&["--cpu-threads"]);
+}
+
+#[test]
+fn trained_encoders_are_read_from_their_folders_and_must_fit_the_network() {
+    let place = Place::new();
+    let folder = |name: &str| root().join("tests/encoders").join(name).display().to_string();
+    let (siglip, t5) = (folder("siglip_whole"), folder("t5_whole"));
+    let vision = ["--pretrained_vision_encoder_name_or_path", siglip.as_str()];
+    let both = [&vision[..], &["--pretrained-text-encoder-name-or-path", &t5]].concat();
     place.edit_config("encoder: random_patch", "encoder: siglip");
-    place.train(1, &[]).expect(2).says(&["model.vision.encoder", "siglip", "random_patch"]);
+    place.edit_config("encoder: hashed_words", "encoder: t5");
+    place.train(1, &[]).expect(2).says(&["--pretrained-vision-encoder-name-or-path is missing", "SigLIP"]);
+    place
+        .train(1, &["--pretrained-vision-encoder-name-or-path", "google/siglip"])
+        .expect(2)
+        .says(&["no folder"]);
+    place.train(1, &both).expect(2).says(&["model.img_token_dim is 64, expected 36"]);
+    place.edit_config("img_token_dim: 64", "img_token_dim: 36");
+    place.train(1, &both).expect(2).says(&["model.vision.image_size is 48, expected 40"]);
+    place.edit_config("image_size: 48", "image_size: 40");
+    place.edit_config("patch_size: 12", "patch_size: 14");
+    place.train(1, &vision).expect(2).says(&["--pretrained-text-encoder-name-or-path is missing", "T5"]);
+    place.train(1, &both).expect(2).says(&["model.lang_token_dim is 64, expected 32"]);
+    place.edit_config("lang_token_dim: 64", "lang_token_dim: 32");
+    place.edit_config("tokenizer_max_length: 64", "tokenizer_max_length: 256");
+    place.train(2, &both).expect(0).says(&["SigLIP", "T5 v1.1 encoder"]);
 }
 
 #[test]

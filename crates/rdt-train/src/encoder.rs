@@ -3,6 +3,7 @@
 //! Encoders run without gradients. The two of RDT (SigLIP, T5) read Hugging Face folders;
 //! the two small ones are random and untrained, for demonstrations without any download.
 
+mod choice;
 pub mod hugging_face;
 pub mod image;
 pub mod instruction_embeddings;
@@ -13,6 +14,8 @@ pub mod siglip;
 pub mod t5;
 pub mod t5_instructions;
 pub mod tokenizer;
+
+pub use choice::EncoderFolders;
 
 #[cfg(test)]
 mod golden_tests;

@@ -14,6 +14,7 @@ use tch::{Device, Tensor};
 
 use crate::batch::TrainingBatch;
 use crate::checkpoint::{self, Progress};
+use crate::encoder::EncoderFolders;
 use crate::error::TrainError;
 use crate::metrics_log::{MetricsLog, StepRecord};
 use crate::settings::TrainSettings;
@@ -43,6 +44,8 @@ pub struct Run<'a> {
     pub output_dir: &'a Path,
     /// Where to start.
     pub start: Start,
+    /// Where the frozen encoders are.
+    pub encoders: &'a EncoderFolders,
     /// Names what is trained on (number of samples, digest): a checkpoint resumes on the same.
     pub data: &'a str,
     /// Set from outside to end after the current step.
@@ -92,7 +95,7 @@ pub fn train<
     // --- where to start ---
     fs::create_dir_all(run.output_dir).map_err(TrainError::file(run.output_dir, "create"))?;
     checkpoint::clean_up(run.output_dir)?;
-    let mut trainer = Trainer::new(run.config, settings.clone(), run.device)?;
+    let mut trainer = Trainer::new(run.config, settings.clone(), run.device, run.encoders)?;
     trainer.describe().into_iter().for_each(|line| tell(Event::Note(line)));
     let mut progress = Progress::default();
     // The checkpoint of exactly where the run stands, if there is one.

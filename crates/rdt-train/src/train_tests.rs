@@ -9,6 +9,7 @@ use rdt_schema::{Config, STATE_DIM};
 use tch::Device;
 
 use crate::batch::{HostBatch, TrainingBatch};
+use crate::encoder::EncoderFolders;
 use crate::error::TrainError;
 use crate::metrics_log::StepRecord;
 use crate::optimizer::AdamWSettings;
@@ -122,6 +123,7 @@ fn run_with(
         device: Device::Cpu,
         output_dir: folder,
         start,
+        encoders: &EncoderFolders::default(),
         data: "made up",
         stop: &stop,
     };

@@ -1,14 +1,14 @@
 //! Everything a step changes, and the step itself.
 
 use rdt_schema::Config;
-use rdt_schema::config::{LanguageEncoder as LanguageKind, VisionEncoder as VisionKind};
 use tch::{Device, Tensor};
 
 use crate::batch::HostBatch;
 use crate::diffusion::{self, NoiseSchedule};
 use crate::ema::Ema;
-use crate::encoder::image::{ImageEncoder, RandomPatch};
-use crate::encoder::language::{HashedWords, LanguageEncoder};
+use crate::encoder::EncoderFolders;
+use crate::encoder::image::ImageEncoder;
+use crate::encoder::language::LanguageEncoder;
 use crate::error::TrainError;
 use crate::flat_parameters::FlatParameters;
 use crate::network::{NetworkShape, Rdt};
@@ -40,11 +40,17 @@ impl Trainer {
     /// A fresh run: a function of the configuration and the seed.
     ///
     /// # Errors
-    /// Settings out of range, encoders that need weights, or the memory is not there.
-    pub fn new(config: &Config, settings: TrainSettings, device: Device) -> Result<Self, TrainError> {
+    /// Settings out of range, encoders that cannot be opened, or the memory is not there.
+    pub fn new(
+        config: &Config,
+        settings: TrainSettings,
+        device: Device,
+        encoders: &EncoderFolders,
+    ) -> Result<Self, TrainError> {
         settings.check()?;
-        let image_encoder = image_encoder(config, &settings, device)?;
-        let language_encoder = language_encoder(config, &settings, device)?;
+        let (seed, kind) = (settings.seed, settings.mixed_precision.kind());
+        let image_encoder = encoders.image_encoder(config, seed, device, kind)?;
+        let language_encoder = encoders.language_encoder(config, seed, device, kind)?;
         let (network, layout) = Rdt::new(NetworkShape::from_config(config))?;
         let parameters = FlatParameters::initial(layout, settings.seed, device)?;
         let optimizer = AdamW::new(parameters.layout(), settings.adam, device)?;
@@ -171,48 +177,5 @@ impl Trainer {
     /// The memory is not there.
     pub fn update_ema(&mut self) -> Result<(), TrainError> {
         Ok(self.ema.update(self.parameters.flat())?)
-    }
-}
-
-fn image_encoder(
-    config: &Config,
-    settings: &TrainSettings,
-    device: Device,
-) -> Result<Box<dyn ImageEncoder>, TrainError> {
-    match config.model.vision.encoder {
-        VisionKind::RandomPatch => Ok(Box::new(RandomPatch::new(
-            &config.model.vision,
-            config.model.img_token_dim,
-            settings.seed,
-            device,
-        )?)),
-        VisionKind::Siglip => Err(needs_weights("model.vision.encoder", "siglip", "random_patch")),
-    }
-}
-
-fn language_encoder(
-    config: &Config,
-    settings: &TrainSettings,
-    device: Device,
-) -> Result<Box<dyn LanguageEncoder>, TrainError> {
-    match config.model.language.encoder {
-        LanguageKind::HashedWords => Ok(Box::new(HashedWords::new(
-            config.model.lang_token_dim,
-            config.dataset.tokenizer_max_length,
-            settings.seed,
-            device,
-        ))),
-        LanguageKind::T5 => Err(needs_weights("model.language.encoder", "t5", "hashed_words")),
-    }
-}
-
-fn needs_weights(what: &str, found: &str, small: &str) -> TrainError {
-    TrainError::Setting {
-        what: what.into(),
-        found: found.into(),
-        expected: format!(
-            "{small}: encoders with downloaded weights come with the next release; until then set {what} \
-             (and the token width) as in configs/tiny.yaml"
-        ),
     }
 }

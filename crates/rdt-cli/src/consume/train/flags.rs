@@ -1,0 +1,262 @@
+//! The flags of a training run, and what they mean to the trainer and the loader.
+//!
+//! Names and defaults are RDT's where it has them; everything is checked where it is used.
+
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+use rdt_consumer::{BatchShape, Delivery, LastBatch, LoaderOptions, OnBadSample};
+use rdt_schema::Config;
+use rdt_train::TrainError;
+use rdt_train::device::DeviceChoice;
+use rdt_train::encoder::EncoderFolders;
+use rdt_train::optimizer::AdamWSettings;
+use rdt_train::schedule::{LearningRate, ScheduleKind};
+use rdt_train::settings::{MixedPrecision, TrainSettings};
+
+/// Flags of a training run; names and defaults are RDT's where it has them.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The buffer, as rdt-produce filled it
+    #[arg(long, value_name = "DIR", required = true)]
+    pub buffer: Option<PathBuf>,
+    /// Checkpoints, metrics.jsonl and loss.png go here
+    #[arg(long, value_name = "DIR", default_value = "checkpoints")]
+    pub output_dir: PathBuf,
+    /// Sizes of windows and network
+    #[arg(long, visible_alias = "config-path", value_name = "FILE", default_value = "configs/base.yaml")]
+    pub config: PathBuf,
+    #[expect(missing_docs, reason = "a doc comment here would become the help of the whole program")]
+    #[command(flatten)]
+    pub encoders: EncoderFlags,
+    /// Samples a micro-step
+    #[arg(long, default_value_t = 4)]
+    pub train_batch_size: u32,
+    /// Micro-steps whose gradients make one optimiser step
+    #[arg(long, default_value_t = 1)]
+    pub gradient_accumulation_steps: u64,
+    /// Optimiser steps of the whole run; goes before --num-train-epochs
+    #[arg(long)]
+    pub max_train_steps: Option<u64>,
+    /// Passes over the buffer
+    #[arg(long, default_value_t = 1)]
+    pub num_train_epochs: u64,
+    /// Highest learning rate (RDT's scripts use 1e-4)
+    #[arg(long, default_value_t = 5e-6)]
+    pub learning_rate: f64,
+    /// How it changes over the run
+    #[arg(long, value_enum, default_value_t = Schedule::Constant)]
+    pub lr_scheduler: Schedule,
+    /// Optimiser steps from learning rate 0 to the highest (no effect on `constant`)
+    #[arg(long, default_value_t = 500)]
+    pub lr_warmup_steps: u64,
+    /// Waves of cosine_with_restarts
+    #[arg(long, default_value_t = 1)]
+    pub lr_num_cycles: u64,
+    /// Exponent of polynomial
+    #[arg(long, default_value_t = 1.0)]
+    pub lr_power: f64,
+    /// Optimiser steps between checkpoints
+    #[arg(long, default_value_t = 500)]
+    pub checkpointing_period: u64,
+    /// Checkpoints kept; the oldest go first [default: all]
+    #[arg(long)]
+    pub checkpoints_total_limit: Option<usize>,
+    /// Go on from a checkpoint: a folder, or `latest` in --output-dir
+    #[arg(long, value_name = "PATH|latest")]
+    pub resume_from_checkpoint: Option<PathBuf>,
+    /// Decay of AdamW's first moment
+    #[arg(long, default_value_t = 0.9)]
+    pub adam_beta1: f64,
+    /// Decay of AdamW's second moment
+    #[arg(long, default_value_t = 0.999)]
+    pub adam_beta2: f64,
+    /// Decoupled weight decay, on all parameters
+    #[arg(long, default_value_t = 1e-2)]
+    pub adam_weight_decay: f64,
+    /// Added to the root of the second moment
+    #[arg(long, default_value_t = 1e-8)]
+    pub adam_epsilon: f64,
+    /// Gradients are scaled down to this norm; 0 leaves them
+    #[arg(long, default_value_t = 1.0)]
+    pub max_grad_norm: f64,
+    /// Seed of order, noise and initial weights
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Threads that read and decode; 0 means one a core
+    #[arg(long, default_value_t = 0)]
+    pub dataloader_num_workers: usize,
+    /// Threads that libtorch computes with on the CPU [default: OMP_NUM_THREADS, else all
+    /// cores but one, which is left to the loader]
+    #[arg(long)]
+    pub cpu_threads: Option<i32>,
+    /// Where to compute
+    #[arg(long, value_enum, default_value_t = DeviceFlag::Auto)]
+    pub device: DeviceFlag,
+    /// What the network computes in; weights stay f32
+    #[arg(long, value_enum, default_value_t = Precision::No)]
+    pub mixed_precision: Precision,
+    /// A sample that cannot be read: take another one and report it, or stop
+    #[arg(long, value_enum, default_value_t = BadSampleFlag::Skip)]
+    pub on_bad_sample: BadSampleFlag,
+}
+
+/// Values of `--lr-scheduler`.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum Schedule {
+    /// Always the highest rate
+    Constant,
+    /// The highest rate after the warm-up
+    ConstantWithWarmup,
+    /// Down to 0 in a straight line
+    Linear,
+    /// Down to 0 in half a cosine wave
+    Cosine,
+    /// Cosine waves one after another
+    CosineWithRestarts,
+    /// Down to 1e-7 along a power
+    Polynomial,
+}
+
+/// Values of `--device`.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum DeviceFlag {
+    /// CUDA where it works, else the CPU
+    Auto,
+    /// The CPU
+    Cpu,
+    /// CUDA, or an error
+    Cuda,
+}
+
+/// Values of `--mixed-precision`.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum Precision {
+    /// f32
+    No,
+    /// bf16
+    Bf16,
+}
+
+/// Values of `--on-bad-sample`.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum BadSampleFlag {
+    /// Take another sample in its place, name it, and end with exit code 3
+    Skip,
+    /// Stop
+    Fail,
+}
+
+/// Where the frozen encoders are.
+#[derive(Debug, Clone, clap::Args)]
+pub struct EncoderFlags {
+    /// Folder of SigLIP (google/siglip-so400m-patch14-384), for `model.vision.encoder: siglip`
+    #[arg(long, value_name = "DIR")]
+    pub pretrained_vision_encoder_name_or_path: Option<PathBuf>,
+    /// Folder of T5 with its tokenizer (google/t5-v1_1-xxl), for `model.language.encoder: t5`
+    #[arg(long, value_name = "DIR")]
+    pub pretrained_text_encoder_name_or_path: Option<PathBuf>,
+}
+
+impl From<&EncoderFlags> for EncoderFolders {
+    fn from(flags: &EncoderFlags) -> Self {
+        Self {
+            vision: flags.pretrained_vision_encoder_name_or_path.clone(),
+            language: flags.pretrained_text_encoder_name_or_path.clone(),
+        }
+    }
+}
+
+/// How the loader makes batches.
+pub(super) fn loader_options(args: &Args, config: &Config, workers: usize) -> LoaderOptions {
+    LoaderOptions {
+        seed: args.seed,
+        global_batch: args.train_batch_size,
+        world: 1,
+        rank: 0,
+        last: LastBatch::Keep,
+        start: Default::default(),
+        end: None,
+        shape: BatchShape {
+            action_rows: config.common.action_chunk_size.into(),
+            history: config.common.img_history_size.into(),
+            cameras: config.common.num_cameras.into(),
+        },
+        delivery: Delivery::Pixel { size: config.model.vision.image_size as usize },
+        workers,
+        batches_ahead: workers.max(2),
+        on_bad_sample: match args.on_bad_sample {
+            BadSampleFlag::Skip => OnBadSample::Skip,
+            BadSampleFlag::Fail => OnBadSample::Fail,
+        },
+    }
+}
+
+/// The trainer's knobs for a buffer of `samples`.
+///
+/// # Errors
+/// One is out of its range.
+pub(super) fn settings(args: &Args, samples: u64) -> Result<TrainSettings, TrainError> {
+    let batches = samples.div_ceil(args.train_batch_size.max(1).into());
+    let an_epoch = batches.div_ceil(args.gradient_accumulation_steps.max(1));
+    let total_steps = args.max_train_steps.unwrap_or(args.num_train_epochs.saturating_mul(an_epoch));
+    let settings = TrainSettings {
+        seed: args.seed,
+        train_batch_size: args.train_batch_size,
+        gradient_accumulation_steps: args.gradient_accumulation_steps,
+        max_train_steps: total_steps,
+        learning_rate: LearningRate {
+            kind: args.lr_scheduler.into(),
+            base: args.learning_rate,
+            warmup_steps: args.lr_warmup_steps,
+            total_steps,
+            cycles: args.lr_num_cycles,
+            power: args.lr_power,
+        },
+        adam: AdamWSettings {
+            beta1: args.adam_beta1,
+            beta2: args.adam_beta2,
+            epsilon: args.adam_epsilon,
+            weight_decay: args.adam_weight_decay,
+        },
+        max_grad_norm: args.max_grad_norm,
+        mixed_precision: args.mixed_precision.into(),
+        checkpointing_period: args.checkpointing_period,
+        checkpoints_total_limit: args.checkpoints_total_limit,
+    };
+    settings.check()?;
+    Ok(settings)
+}
+
+impl From<Schedule> for ScheduleKind {
+    fn from(flag: Schedule) -> Self {
+        match flag {
+            Schedule::Constant => Self::Constant,
+            Schedule::ConstantWithWarmup => Self::ConstantWithWarmup,
+            Schedule::Linear => Self::Linear,
+            Schedule::Cosine => Self::Cosine,
+            Schedule::CosineWithRestarts => Self::CosineWithRestarts,
+            Schedule::Polynomial => Self::Polynomial,
+        }
+    }
+}
+
+impl From<DeviceFlag> for DeviceChoice {
+    fn from(flag: DeviceFlag) -> Self {
+        match flag {
+            DeviceFlag::Auto => Self::Auto,
+            DeviceFlag::Cpu => Self::Cpu,
+            DeviceFlag::Cuda => Self::Cuda,
+        }
+    }
+}
+
+impl From<Precision> for MixedPrecision {
+    fn from(flag: Precision) -> Self {
+        match flag {
+            Precision::No => Self::No,
+            Precision::Bf16 => Self::Bf16,
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Which encoders a run uses: what the configuration names, from the folders that were given.
+//!
+//! Invariant: an encoder that is handed out makes tokens of the width and number that the
+//! configured network takes.
+
+use std::path::{Path, PathBuf};
+
+use rdt_schema::Config;
+use rdt_schema::config::{LanguageEncoder as LanguageKind, VisionEncoder as VisionKind};
+use tch::{Device, Kind};
+
+use super::image::{ImageEncoder, RandomPatch};
+use super::language::{HashedWords, LanguageEncoder};
+use super::siglip::{SiglipConfig, SiglipVisionTower};
+use super::t5::T5Config;
+use super::t5_instructions::T5Instructions;
+use crate::error::TrainError;
+
+/// Flags that name the folders; RDT's.
+const VISION_FLAG: &str = "--pretrained-vision-encoder-name-or-path";
+const LANGUAGE_FLAG: &str = "--pretrained-text-encoder-name-or-path";
+
+/// Hugging Face folders of the encoders that have trained weights.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EncoderFolders {
+    /// SigLIP.
+    pub vision: Option<PathBuf>,
+    /// T5 and its tokenizer.
+    pub language: Option<PathBuf>,
+}
+
+impl EncoderFolders {
+    /// The configured image encoder, on `device`, in `kind` where it has trained weights.
+    ///
+    /// # Errors
+    /// It needs a folder that was not given, the folder does not hold it, or it makes other
+    /// tokens than the network takes.
+    pub fn image_encoder(
+        &self,
+        config: &Config,
+        seed: u64,
+        device: Device,
+        kind: Kind,
+    ) -> Result<Box<dyn ImageEncoder>, TrainError> {
+        let (vision, width) = (&config.model.vision, config.model.img_token_dim);
+        if vision.encoder == VisionKind::RandomPatch {
+            return Ok(Box::new(RandomPatch::new(vision, width, seed, device)?));
+        }
+        let folder = given(
+            self.vision.as_deref(),
+            VISION_FLAG,
+            "the folder of SigLIP (google/siglip-so400m-patch14-384)",
+            "model.vision.encoder",
+            "random_patch",
+        )?;
+        // Before the weights, which take a while.
+        let tower = SiglipConfig::read(folder)?;
+        same("model.img_token_dim", width, folder, "hidden_size", tower.hidden_size)?;
+        let side = i64::from(vision.image_size);
+        same("model.vision.image_size", side, folder, "image_size", tower.image_size)?;
+        let patch = i64::from(vision.patch_size);
+        same("model.vision.patch_size", patch, folder, "patch_size", tower.patch_size)?;
+        Ok(Box::new(SiglipVisionTower::open(folder, device, kind)?))
+    }
+
+    /// The configured language encoder, on `device`, in `kind` where it has trained weights.
+    ///
+    /// # Errors
+    /// As of [`EncoderFolders::image_encoder`].
+    pub fn language_encoder(
+        &self,
+        config: &Config,
+        seed: u64,
+        device: Device,
+        kind: Kind,
+    ) -> Result<Box<dyn LanguageEncoder>, TrainError> {
+        let (width, most) = (config.model.lang_token_dim, config.dataset.tokenizer_max_length);
+        if config.model.language.encoder == LanguageKind::HashedWords {
+            return Ok(Box::new(HashedWords::new(width, most, seed, device)));
+        }
+        let folder = given(
+            self.language.as_deref(),
+            LANGUAGE_FLAG,
+            "the folder of T5 and its tokenizer (google/t5-v1_1-xxl)",
+            "model.language.encoder",
+            "hashed_words",
+        )?;
+        same("model.lang_token_dim", width, folder, "d_model", T5Config::read(folder)?.d_model)?;
+        Ok(Box::new(T5Instructions::open(folder, device, kind, most as usize)?))
+    }
+}
+
+fn given<'a>(
+    folder: Option<&'a Path>,
+    flag: &str,
+    what: &str,
+    key: &str,
+    small: &str,
+) -> Result<&'a Path, TrainError> {
+    let Some(folder) = folder else {
+        return Err(TrainError::Setting {
+            what: flag.into(),
+            found: "missing".into(),
+            expected: format!(
+                "{what}; or, to try things without it, set {key} to {small}, as configs/tiny.yaml does"
+            ),
+        });
+    };
+    if !folder.is_dir() {
+        return Err(TrainError::Setting {
+            what: flag.into(),
+            found: format!("{}, which is no folder here", folder.display()),
+            expected: format!("{what}; names are not looked up on the net, download the model first"),
+        });
+    }
+    Ok(folder)
+}
+
+fn same(key: &str, configured: i64, folder: &Path, name: &str, actual: i64) -> Result<(), TrainError> {
+    if configured == actual {
+        return Ok(());
+    }
+    Err(TrainError::Setting {
+        what: key.into(),
+        found: configured.to_string(),
+        expected: format!("{actual}, the {name} of the encoder in {}", folder.display()),
+    })
+}

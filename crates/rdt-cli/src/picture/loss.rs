@@ -64,11 +64,10 @@ fn smoothed(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     for &(_, loss) in points {
         sums.push(sums[sums.len() - 1] + loss);
     }
-    (0..points.len())
+    // Not near the ends: a shorter or uneven reach there would show noise as a trend.
+    (most..points.len().saturating_sub(most))
         .map(|at| {
-            // The same reach on both sides, also near the ends: an uneven one is biased there.
-            let reach = most.min(at).min(points.len() - 1 - at);
-            let (first, end) = (at - reach, at + reach + 1);
+            let (first, end) = (at - most, at + most + 1);
             (points[at].0, (sums[end] - sums[first]) / (end - first) as f64)
         })
         .collect()

@@ -62,7 +62,7 @@ fn state_and_action_fill_the_same_ten_entries_in_physical_units() -> Outcome {
         let first = &episode.states()[..3];
         assert!(first[2] > 0.5 && first.iter().all(|x| x.abs() < 2.0), "position {first:?} is not in metres");
         assert_eq!(episode.info().instructions.len(), 1);
-        assert_eq!(episode.info().instructions[0].text, "close the top drawer of the cabinet");
+        assert_eq!(episode.info().instructions[0].text, "Close the top drawer of the cabinet.");
         assert_eq!(episode.info().cameras, [true, true, false, false]);
         episode.check_frames()?;
     }

@@ -6,16 +6,19 @@ use rdt_schema::{
 };
 use serde_json::Value;
 
-use crate::support::{Outcome, Tensor, Tensors, close, decode, golden_json};
+use crate::support::{Outcome, Tensor, Tensors, close, decode, golden_folder, golden_json};
 
+/// Every recording of the folder: their names carry their window sizes.
 #[test]
-fn golden_flatten_c64_h2() -> Outcome {
-    against("flatten_c64_h2")
-}
-
-#[test]
-fn golden_flatten_c8_h3() -> Outcome {
-    against("flatten_c8_h3")
+fn golden_flatten() -> Outcome {
+    let folder = golden_folder();
+    let mut names: Vec<String> = std::fs::read_dir(&folder)?
+        .filter_map(|entry| Some(entry.ok()?.file_name().to_str()?.strip_suffix(".json")?.to_owned()))
+        .filter(|name| name.starts_with("flatten_"))
+        .collect();
+    names.sort();
+    assert!(!names.is_empty(), "no flatten_*.json in {}", folder.display());
+    names.iter().try_for_each(|name| against(name))
 }
 
 fn number(json: &Value, key: &str) -> u64 {

@@ -19,10 +19,14 @@ pub fn sample_data(below: &str) -> PathBuf {
     repository().join("tests/data").join(below)
 }
 
+/// Where the recordings of RDT's own code are.
+pub fn golden_folder() -> PathBuf {
+    std::env::var_os("RDT_GOLDENS").map_or(repository().join("tests/goldens"), PathBuf::from)
+}
+
 /// A recording of RDT's own code.
 pub fn golden(name: &str) -> PathBuf {
-    let folder = std::env::var_os("RDT_GOLDENS").map_or(repository().join("tests/goldens"), PathBuf::from);
-    folder.join(name)
+    golden_folder().join(name)
 }
 
 pub fn golden_json(name: &str) -> Result<Value, Box<dyn std::error::Error>> {

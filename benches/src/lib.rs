@@ -95,6 +95,7 @@ pub fn loader_options(delivery: Delivery) -> LoaderOptions {
             cameras: usize::from(common.num_cameras),
         },
         delivery,
+        conditioning: Default::default(),
         workers: 1,
         batches_ahead: 1,
         on_bad_sample: OnBadSample::Fail,

@@ -14,6 +14,91 @@ pub(crate) enum Purpose {
     Order = 1,
     /// The wording of an instruction.
     Instruction = 2,
+    /// Whether the control frequency is masked.
+    MaskFrequency = 3,
+    /// Whether the state is masked.
+    MaskState = 4,
+    /// Whether the state's mask is.
+    MaskStateMask = 5,
+    /// Whether an image is.
+    MaskImage = 6,
+    /// Whether the instruction is.
+    MaskInstruction = 7,
+    /// Noise on states.
+    StateNoise = 8,
+    /// How an image is altered.
+    Augment = 9,
+}
+
+/// One visit of a sample: what every draw about it depends on. Which sample it is does not
+/// matter, so a replacement is treated as the sample would have been.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Visit {
+    pub(crate) seed: u64,
+    pub(crate) epoch: u64,
+    /// Position in the epoch's order.
+    pub(crate) at: u64,
+}
+
+impl Visit {
+    /// The key of one thing to draw.
+    pub(crate) fn key(self, purpose: Purpose) -> u64 {
+        absorb(key(self.seed, purpose, self.epoch), self.at)
+    }
+
+    /// The key of the thing to draw for image `index`.
+    pub(crate) fn key_of(self, purpose: Purpose, index: usize) -> u64 {
+        absorb(self.key(purpose), index as u64)
+    }
+
+    /// A number in [0, 1).
+    pub(crate) fn unit(self, purpose: Purpose) -> f64 {
+        unit(self.key(purpose))
+    }
+
+    /// A number in [0, 1) for image `index`.
+    pub(crate) fn unit_of(self, purpose: Purpose, index: usize) -> f64 {
+        unit(self.key_of(purpose, index))
+    }
+}
+
+/// Numbers one after another, where how many are needed depends on what they are.
+#[derive(Debug)]
+pub(crate) struct Sequence {
+    key: u64,
+    drawn: u64,
+}
+
+impl Sequence {
+    pub(crate) fn new(key: u64) -> Self {
+        Self { key, drawn: 0 }
+    }
+
+    /// A key for further draws.
+    pub(crate) fn key(&mut self) -> u64 {
+        self.drawn += 1;
+        absorb(self.key, self.drawn - 1)
+    }
+
+    /// A number in [0, 1).
+    pub(crate) fn unit(&mut self) -> f64 {
+        unit(self.key())
+    }
+
+    /// A number in [low, high).
+    pub(crate) fn between(&mut self, low: f64, high: f64) -> f64 {
+        low + (high - low) * self.unit()
+    }
+
+    /// A whole number from `first` to `last`, both included.
+    pub(crate) fn whole(&mut self, first: usize, last: usize) -> usize {
+        first + (self.unit() * (last + 1 - first) as f64) as usize
+    }
+
+    /// True with probability one half.
+    pub(crate) fn coin(&mut self) -> bool {
+        self.key() >> 63 == 1
+    }
 }
 
 /// A number for the given purpose in the given epoch.
@@ -32,8 +117,24 @@ pub(crate) fn unit(key: u64) -> f64 {
     (key >> 11) as f64 / (1u64 << 53) as f64
 }
 
+/// A number of the standard normal distribution, by Box and Muller. The functions are not the
+/// system's, so that every machine draws the same.
+pub(crate) fn normal(key: u64) -> f64 {
+    let (radius, angle) = (unit(absorb(key, 0)), unit(absorb(key, 1)));
+    // 1 - radius is in (0, 1]: its logarithm is finite.
+    libm::sqrt(-2.0 * libm::log(1.0 - radius)) * libm::cos(std::f64::consts::TAU * angle)
+}
+
+/// Number `place` of the sequence of SplitMix64 with the state `key`: the cheapest numbers, for
+/// pixels.
+#[inline(always)]
+pub(crate) fn stream(key: u64, place: u64) -> u64 {
+    mix(key.wrapping_add(place.wrapping_add(1).wrapping_mul(GOLDEN)))
+}
+
 /// SplitMix64's finaliser (variant 13 of Stafford): each input bit changes each output bit with
 /// a probability near one half.
+#[inline(always)]
 pub(crate) fn mix(mut value: u64) -> u64 {
     value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -105,6 +105,39 @@ pub enum ConsumerError {
         /// The limit.
         most: usize,
     },
+    /// A probability outside of [0, 1].
+    #[error("{what} is {found}, expected 0 to 1")]
+    Probability {
+        /// Which one.
+        what: &'static str,
+        /// Its value.
+        found: f64,
+    },
+    /// A signal-to-noise ratio that is no number.
+    #[error("signal-to-noise ratio of states is {found}, expected decibels")]
+    NoiseRatio {
+        /// Its value.
+        found: f64,
+    },
+    /// States are to be masked, but nobody gave the data set's mean.
+    #[error(
+        "the data set statistics given have no entry {dataset}, the name of a data set of the buffer; \
+         add it, or leave them out: the buffer has its own"
+    )]
+    NoStateMean {
+        /// The data set.
+        dataset: String,
+    },
+    /// A mean state of another width.
+    #[error("data set {dataset}: state_mean has {found} entries, expected {expected}")]
+    StateMeanWidth {
+        /// The data set.
+        dataset: String,
+        /// Its entries.
+        found: usize,
+        /// The width of the unified vector.
+        expected: usize,
+    },
     /// A sample that cannot be read, and the policy is to fail.
     #[error("{0}; --on-bad-sample skip replaces it and goes on")]
     BadSample(BadSample),

@@ -12,9 +12,11 @@
 //! This crate knows no episodes, no producer and no tensors.
 #![forbid(unsafe_code)]
 
+mod augment;
 mod bad_sample;
 pub mod batch;
 pub mod batch_order;
+pub mod condition;
 mod draw;
 mod error;
 pub mod loader;
@@ -28,6 +30,7 @@ pub mod statistics;
 pub use bad_sample::{BadSample, OnBadSample};
 pub use batch::{Batch, BatchShape, Delivery, FrameImage, SampleRecord};
 pub use batch_order::{BatchOrder, LastBatch, Position};
+pub use condition::{Conditioning, StateMeans};
 pub use error::ConsumerError;
 pub use loader::{Loader, LoaderOptions};
 pub use order::Order;

@@ -20,6 +20,7 @@ use rdt_schema::CameraSlot;
 use crate::bad_sample::{BadSample, OnBadSample};
 use crate::batch::{Batch, BatchShape, Delivery, Slot, Store};
 use crate::batch_order::{BatchOrder, LastBatch, Position};
+use crate::condition::{Conditioner, Conditioning};
 use crate::error::ConsumerError;
 use crate::order::Order;
 use crate::slot::SlotFiller;
@@ -30,7 +31,7 @@ use worker::{Job, Message, Worker};
 /// How to load a buffer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LoaderOptions {
-    /// Seed of the order and of the wordings drawn.
+    /// Seed of the order, of the wordings drawn and of conditioning.
     pub seed: u64,
     /// Samples of a batch over all ranks.
     pub global_batch: u32,
@@ -48,6 +49,8 @@ pub struct LoaderOptions {
     pub shape: BatchShape,
     /// In which form images are delivered.
     pub delivery: Delivery,
+    /// What is masked and disturbed; by default nothing, which is what evaluation takes.
+    pub conditioning: Conditioning,
     /// Threads that fill batches; at least one is started.
     pub workers: usize,
     /// Batches that are built ahead of the one delivered; at least one.
@@ -98,13 +101,15 @@ impl Loader {
     ///
     /// # Errors
     /// An empty buffer, options out of range (see [`BatchOrder::new`]), data sets of other
-    /// sizes than the configured ones, or threads that cannot be started.
+    /// sizes than the configured ones, conditioning out of range or without the means it
+    /// needs, or threads that cannot be started.
     pub fn new(buffer: Arc<Buffer>, options: LoaderOptions) -> Result<Self, ConsumerError> {
         let source = SampleSource::new(buffer);
         check_shape(&source, options.shape)?;
         let order = Order::new(source.sample_count(), options.seed)?;
         let order = BatchOrder::new(order, options.global_batch, options.world, options.rank, options.last)?;
         let start = order.normalised(options.start)?;
+        let conditioner = Conditioner::new(&options.conditioning, &source)?;
         let (jobs, taken_jobs) = unbounded();
         let (sent_messages, messages) = unbounded();
         let stop = Arc::new(AtomicBool::new(false));
@@ -130,7 +135,7 @@ impl Loader {
             let worker = Worker {
                 source: source.clone(),
                 order: loader.order.order().clone(),
-                filler: SlotFiller::new(loader.options.shape, loader.options.delivery)?,
+                filler: SlotFiller::new(loader.options.shape, loader.options.delivery, conditioner.clone())?,
                 on_bad_sample: loader.options.on_bad_sample,
                 jobs: taken_jobs.clone(),
                 messages: sent_messages.clone(),

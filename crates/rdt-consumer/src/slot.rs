@@ -5,6 +5,8 @@ use rdt_schema::CameraSlot;
 use rdt_schema::Instruction;
 
 use crate::batch::{BatchShape, Delivery, FrameImage, Slot};
+use crate::condition::Conditioner;
+use crate::draw::{Purpose, Visit};
 use crate::error::ConsumerError;
 use crate::preprocess::{Picture, Preprocessor};
 use crate::statistics::{Stage, Watch};
@@ -15,6 +17,7 @@ pub(crate) struct SlotFiller {
     shape: BatchShape,
     decoder: FrameDecoder,
     images: ImageFiller,
+    conditioner: Option<Conditioner>,
     action_mask: Vec<u8>,
 }
 
@@ -25,7 +28,11 @@ enum ImageFiller {
 }
 
 impl SlotFiller {
-    pub(crate) fn new(shape: BatchShape, delivery: Delivery) -> Result<Self, ConsumerError> {
+    pub(crate) fn new(
+        shape: BatchShape,
+        delivery: Delivery,
+        conditioner: Option<Conditioner>,
+    ) -> Result<Self, ConsumerError> {
         let images = match delivery {
             Delivery::Pixel { size } => {
                 ImageFiller::Pixel { preprocessor: Box::new(Preprocessor::new(size)?), frame: Vec::new() }
@@ -33,15 +40,15 @@ impl SlotFiller {
             Delivery::Frames => ImageFiller::Frames,
         };
         let action_mask = vec![0; shape.action_rows];
-        Ok(Self { shape, decoder: FrameDecoder::new(), images, action_mask })
+        Ok(Self { shape, decoder: FrameDecoder::new(), images, conditioner, action_mask })
     }
 
-    /// Writes a sample; `unit` in [0, 1) draws its instruction. After an error the slot's
-    /// content is unspecified, and it can be filled again.
+    /// Writes a sample; `visit` is what its instruction and its conditioning are drawn from.
+    /// After an error the slot's content is unspecified, and it can be filled again.
     pub(crate) fn fill(
         &mut self,
         view: &SampleView<'_>,
-        unit: f64,
+        visit: Visit,
         slot: &mut Slot,
         watch: &mut Watch<'_>,
     ) -> Result<(), ConsumerError> {
@@ -55,25 +62,34 @@ impl SlotFiller {
         record.dataset = usize::from(view.dataset_index());
         record.step = view.step();
         record.ctrl_freq = view.dataset().control_freq;
-        record.instruction_index = Instruction::draw(view.instructions(), unit);
+        record.instruction_index = Instruction::draw(view.instructions(), visit.unit(Purpose::Instruction));
         record.instruction.clear();
         if let Some(instruction) = view.instructions().get(record.instruction_index) {
             record.instruction.push_str(&instruction.text);
         }
-        // Conditioning (masked images, instructions, states and frequencies, state noise,
-        // colour augmentation) belongs here and before the preprocessing of each image: it
-        // is a function of the same (seed, epoch, position) as the instruction.
+        if let Some(conditioner) = &self.conditioner {
+            conditioner.rows(visit, slot);
+        }
         watch.lap(Stage::Rows);
-        self.images(view, slot, watch)
+        self.images(view, visit, slot, watch)
     }
 
     fn images(
         &mut self,
         view: &SampleView<'_>,
+        visit: Visit,
         slot: &mut Slot,
         watch: &mut Watch<'_>,
     ) -> Result<(), ConsumerError> {
         let BatchShape { history, cameras, .. } = self.shape;
+        // A masked image is treated as an absent one: its frame is not even decoded.
+        let conditioner = &mut self.conditioner;
+        let shown_frame = |conditioner: &Option<Conditioner>, index: usize| {
+            let camera = index % cameras;
+            valid_frame(view, index / cameras, camera).filter(|_| {
+                conditioner.as_ref().is_none_or(|conditioner| conditioner.shows(visit, index, camera))
+            })
+        };
         slot.record.image_valid.clear();
         slot.record.image_valid.resize(self.shape.images(), false);
         match &mut self.images {
@@ -82,13 +98,15 @@ impl SlotFiller {
                 let size = preprocessor.size();
                 let images = slot.images.elements().chunks_exact_mut(3 * size * size);
                 for (index, (image, is_background)) in images.zip(&mut slot.background).enumerate() {
-                    let frame = valid_frame(view, index / cameras, index % cameras);
+                    let frame = shown_frame(conditioner, index);
                     slot.record.image_valid[index] = frame.is_some();
                     if let Some(frame) = frame {
                         let (height, width) = self.decoder.decode(&frame, pixels)?;
                         watch.lap(Stage::Decode);
                         *is_background = false;
-                        preprocessor.pixel(Picture::new(height as usize, width as usize, pixels)?, image);
+                        let (height, width) = (height as usize, width as usize);
+                        alter(conditioner, (visit, index), (height, width), pixels, watch);
+                        preprocessor.pixel(Picture::new(height, width, pixels)?, image);
                     } else if !*is_background {
                         image.fill(preprocessor.background_value());
                         *is_background = true;
@@ -99,12 +117,15 @@ impl SlotFiller {
             ImageFiller::Frames => {
                 slot.record.frames.resize_with(history * cameras, FrameImage::default);
                 for (index, image) in slot.record.frames.iter_mut().enumerate() {
-                    let frame = valid_frame(view, index / cameras, index % cameras);
+                    let frame = shown_frame(conditioner, index);
                     slot.record.image_valid[index] = frame.is_some();
                     match frame {
                         Some(frame) => {
                             let (height, width) = self.decoder.decode(&frame, &mut image.pixels)?;
                             (image.height, image.width) = (height as usize, width as usize);
+                            watch.lap(Stage::Decode);
+                            let size = (image.height, image.width);
+                            alter(conditioner, (visit, index), size, &mut image.pixels, watch);
                         }
                         None => {
                             (image.height, image.width) = (0, 0);
@@ -116,6 +137,21 @@ impl SlotFiller {
             }
         }
         Ok(())
+    }
+}
+
+/// Brightens and augments a decoded frame, where that is asked for.
+fn alter(
+    conditioner: &mut Option<Conditioner>,
+    (visit, index): (Visit, usize),
+    size: (usize, usize),
+    pixels: &mut [u8],
+    watch: &mut Watch<'_>,
+) {
+    if let Some(conditioner) = conditioner
+        && conditioner.picture(visit, index, size, pixels)
+    {
+        watch.lap(Stage::Augment);
     }
 }
 

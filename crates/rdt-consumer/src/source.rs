@@ -36,6 +36,11 @@ impl SampleSource {
         self.buffer.manifest().datasets.iter().map(|dataset| &dataset.schema)
     }
 
+    /// Mean states of the data sets, in the same order, each 128 wide.
+    pub fn state_means(&self) -> impl Iterator<Item = &Vec<f64>> {
+        self.buffer.manifest().datasets.iter().map(|dataset| &dataset.statistics.state_mean)
+    }
+
     /// Hands sample `id` to `read`.
     ///
     /// # Errors

@@ -26,6 +26,8 @@ pub struct LoaderStatistics {
     pub rows: Duration,
     /// Time to check and decode frames.
     pub decode: Duration,
+    /// Time to brighten and augment images.
+    pub augment: Duration,
     /// Time to preprocess images, and to fill absent ones.
     pub preprocess: Duration,
 }
@@ -38,11 +40,12 @@ pub(crate) enum Stage {
     Rows,
     Decode,
     Preprocess,
+    Augment,
 }
 
 /// Sums of nanoseconds, shared by the threads.
 #[derive(Debug, Default)]
-pub(crate) struct Times([AtomicU64; 5]);
+pub(crate) struct Times([AtomicU64; 6]);
 
 impl Times {
     fn get(&self, stage: Stage) -> Duration {
@@ -54,6 +57,7 @@ impl Times {
         statistics.find = self.get(Stage::Find);
         statistics.rows = self.get(Stage::Rows);
         statistics.decode = self.get(Stage::Decode);
+        statistics.augment = self.get(Stage::Augment);
         statistics.preprocess = self.get(Stage::Preprocess);
     }
 }

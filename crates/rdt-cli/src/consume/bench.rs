@@ -157,6 +157,7 @@ fn options(args: &Args, buffer: &Buffer) -> anyhow::Result<(LoaderOptions, u64)>
             Stage::Frames => Delivery::Frames,
             Stage::Pixel => Delivery::Pixel { size: args.image_size },
         },
+        conditioning: Default::default(),
         workers: args.workers.max(1),
         batches_ahead: args.batches_ahead.max(1),
         on_bad_sample: OnBadSample::Skip,

@@ -1,6 +1,7 @@
 //! Batches hold what the buffer holds, in the order that [`BatchOrder`] says, whatever the
 //! number of threads and ranks and wherever a run was interrupted.
 
+mod conditioning;
 mod small_buffer;
 
 use super::*;
@@ -20,6 +21,7 @@ fn options() -> LoaderOptions {
         end: Some(Position { epoch: 2, batch: 0 }),
         shape: BatchShape { action_rows: ACTION_ROWS, history: HISTORY, cameras: 3 },
         delivery: Delivery::Pixel { size: SIZE },
+        conditioning: Conditioning::default(),
         workers: 2,
         batches_ahead: 2,
         on_bad_sample: OnBadSample::Skip,
@@ -133,13 +135,16 @@ fn threads_do_not_show() {
     let dir = tempfile::tempdir().unwrap();
     let buffer = small_buffer::write(dir.path());
     for delivery in [Delivery::Pixel { size: SIZE }, Delivery::Frames] {
-        let with = |workers, batches_ahead| {
-            load(&buffer, LoaderOptions { workers, batches_ahead, delivery, ..options() })
-        };
-        let one = with(1, 1);
-        assert_eq!(one.len(), 10);
-        assert_eq!(with(2, 3), one);
-        assert_eq!(with(7, 2), one);
+        for conditioning in [Conditioning::default(), conditioning::everything()] {
+            let with = |workers, batches_ahead| {
+                let conditioning = conditioning.clone();
+                load(&buffer, LoaderOptions { workers, batches_ahead, delivery, conditioning, ..options() })
+            };
+            let one = with(1, 1);
+            assert_eq!(one.len(), 10);
+            assert_eq!(with(2, 3), one);
+            assert_eq!(with(7, 2), one);
+        }
     }
 }
 
@@ -169,12 +174,17 @@ fn frames_are_delivered_as_stored() {
 fn ranks_and_restarts_do_not_show() {
     let dir = tempfile::tempdir().unwrap();
     let buffer = small_buffer::write(dir.path());
-    let whole = load(&buffer, options());
+    ranks_and_restarts(&buffer, &options());
+    ranks_and_restarts(&buffer, &LoaderOptions { conditioning: conditioning::everything(), ..options() });
+}
+
+fn ranks_and_restarts(buffer: &Arc<Buffer>, options: &LoaderOptions) {
+    let whole = load(buffer, options.clone());
     for world in [1, 2, 3, 8] {
         for start in [0usize, 3, 4, 7] {
             let start_at = whole[start].position;
             let ranks: Vec<Vec<Held>> = (0..world)
-                .map(|rank| load(&buffer, LoaderOptions { world, rank, start: start_at, ..options() }))
+                .map(|rank| load(buffer, LoaderOptions { world, rank, start: start_at, ..options.clone() }))
                 .collect();
             for (number, expected) in whole[start..].iter().enumerate() {
                 let pieces: Vec<_> = ranks.iter().map(|rank| &rank[number]).collect();

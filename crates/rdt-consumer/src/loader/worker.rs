@@ -8,7 +8,7 @@ use rdt_buffer::SampleId;
 
 use crate::bad_sample::{BadSample, OnBadSample};
 use crate::batch::Slot;
-use crate::draw::{self, Purpose};
+use crate::draw::Visit;
 use crate::error::ConsumerError;
 use crate::order::{EpochOrder, Order};
 use crate::slot::SlotFiller;
@@ -96,11 +96,10 @@ impl Worker {
         bad: &mut Vec<BadSample>,
         watch: &mut Watch<'_>,
     ) -> Result<(), ConsumerError> {
-        let key = draw::key(self.order.seed(), Purpose::Instruction, job.epoch);
-        let unit = draw::unit(draw::absorb(key, job.at));
+        let visit = Visit { seed: self.order.seed(), epoch: job.epoch, at: job.at };
         for attempt in 0..=MOST_TRIES {
             let sample = order.sample(replacement(job.at, attempt, self.order.samples()));
-            let Err(error) = self.fill_with(sample, unit, &mut job.slot, watch) else { return Ok(()) };
+            let Err(error) = self.fill_with(sample, visit, &mut job.slot, watch) else { return Ok(()) };
             let named = self.source.bad_sample(sample, &error);
             if self.on_bad_sample == OnBadSample::Fail {
                 return Err(ConsumerError::BadSample(named));
@@ -114,13 +113,13 @@ impl Worker {
     fn fill_with(
         &mut self,
         sample: SampleId,
-        unit: f64,
+        visit: Visit,
         slot: &mut Slot,
         watch: &mut Watch<'_>,
     ) -> Result<(), ConsumerError> {
         slot.record.sample = sample;
         let filler = &mut self.filler;
-        self.source.with(sample, |view| filler.fill(view, unit, slot, watch))
+        self.source.with(sample, |view| filler.fill(view, visit, slot, watch))
     }
 }
 

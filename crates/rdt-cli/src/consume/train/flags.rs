@@ -184,6 +184,7 @@ pub(super) fn loader_options(args: &Args, config: &Config, workers: usize) -> Lo
             cameras: config.common.num_cameras.into(),
         },
         delivery: Delivery::Pixel { size: config.model.vision.image_size as usize },
+        conditioning: Default::default(),
         workers,
         batches_ahead: workers.max(2),
         on_bad_sample: match args.on_bad_sample {

@@ -130,6 +130,37 @@ fn trained_encoders_are_read_from_their_folders_and_must_fit_the_network() {
 }
 
 #[test]
+fn weights_go_out_and_in_and_must_be_the_networks() {
+    let place = Place::new();
+    place.train(2, &["--learning_rate", "1e-3", "--lr-warmup-steps", "0"]).expect(0);
+    let (checkpoint, out) = (place.path("out/checkpoint-2"), place.path("weights"));
+    let text = |path: &Path| path.display().to_string();
+    consume(["export-weights", &text(&checkpoint), "--out", &text(&out)]).expect(0);
+    assert!(out.join("config.json").is_file());
+    let pretrained = ["--pretrained_model_name_or_path", &text(&out)];
+    let fresh = |folder: &str, more: &[&str]| {
+        let steps = ["--max-train-steps", "1", "--learning-rate", "0", "--adam-weight-decay", "0"];
+        let folder = text(&place.path(folder));
+        let mut args = place.args(&[&steps[..], more].concat());
+        let output = args.iter().position(|word| word == "--output-dir").expect("the flag") + 1;
+        args[output] = folder;
+        consume(args)
+    };
+    fresh("again", &pretrained).expect(0).says(&["starting from the weights in"]);
+    // A step at learning rate 0 leaves the weights as they came.
+    let model = |folder: &str| fs::read(place.path(folder)).expect("weights");
+    assert!(model("out/checkpoint-2/model.safetensors") == model("again/checkpoint-1/model.safetensors"));
+    let file = text(&out.join("pytorch_model.bin"));
+    fresh("file", &["--pretrained-model-name-or-path", &file]).expect(0);
+    fresh("none", &["--pretrained-model-name-or-path", "org/rdt-1b"]).expect(2).says(&["download"]);
+    place.edit_config("depth: 4", "depth: 3");
+    fresh("other", &pretrained).expect(1).says(&["config.rdt.depth 4 instead of 3"]);
+    fresh("other", &["--pretrained-model-name-or-path", &file])
+        .expect(1)
+        .says(&["not known: model.blocks.3"]);
+}
+
+#[test]
 fn a_damaged_sample_is_named_and_replaced_or_ends_the_run() {
     let place = Place::new();
     let chunk = place.path("buffer/chunks/00000000.chunk");

@@ -4,6 +4,9 @@
 //! `order` and `bench` need no libtorch.
 
 pub mod bench;
+pub mod conditioning;
+#[cfg(feature = "torch")]
+pub mod export_weights;
 pub mod order;
 #[cfg(feature = "torch")]
 pub mod train;

@@ -11,19 +11,19 @@ use std::path::{Path, PathBuf};
 use rdt_consumer::Position;
 use rdt_schema::Config;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use crate::error::TrainError;
+use crate::rdt_config::rdt_config;
 use crate::settings::TrainSettings;
 use crate::tensor_file::{self, TensorFile};
 use crate::trainer::Trainer;
 
 const FORMAT_VERSION: u32 = 1;
 const PREFIX: &str = "checkpoint-";
-const MODEL: &str = "model.safetensors";
-const EMA: &str = "ema/model.safetensors";
+pub(crate) const MODEL: &str = "model.safetensors";
+pub(crate) const EMA: &str = "ema/model.safetensors";
 const OPTIMIZER: &str = "optimizer.safetensors";
-const TRAINER: &str = "trainer.json";
+pub(crate) const TRAINER: &str = "trainer.json";
 const FIRST_MOMENT: &str = "exp_avg.";
 const SECOND_MOMENT: &str = "exp_avg_sq.";
 
@@ -103,12 +103,15 @@ pub fn save(
     Ok(path)
 }
 
-/// Reads a checkpoint into `trainer`.
+/// The configuration that a checkpoint was made with.
 ///
 /// # Errors
-/// The checkpoint is not whole, of another network, or of a run whose seed, batch size or
-/// buffer differ, so that going on would not be the same run.
-pub fn load(path: &Path, trainer: &mut Trainer, data: &str) -> Result<Progress, TrainError> {
+/// It is no checkpoint of this program's version.
+pub fn config(path: &Path) -> Result<Config, TrainError> {
+    Ok(read_state(path)?.config)
+}
+
+fn read_state(path: &Path) -> Result<TrainerState, TrainError> {
     let file = path.join(TRAINER);
     let text = fs::read(&file).map_err(TrainError::file(&file, "read the checkpoint"))?;
     let wrong = |found: String, expected: &str| TrainError::Content {
@@ -124,6 +127,21 @@ pub fn load(path: &Path, trainer: &mut Trainer, data: &str) -> Result<Progress, 
             "version 1; use the program that wrote it",
         ));
     }
+    Ok(state)
+}
+
+/// Reads a checkpoint into `trainer`.
+///
+/// # Errors
+/// The checkpoint is not whole, of another network, or of a run whose seed, batch size or
+/// buffer differ, so that going on would not be the same run.
+pub fn load(path: &Path, trainer: &mut Trainer, data: &str) -> Result<Progress, TrainError> {
+    let state = read_state(path)?;
+    let wrong = |found: String, expected: &str| TrainError::Content {
+        path: path.join(TRAINER),
+        found,
+        expected: expected.to_owned(),
+    };
     let settings = trainer.settings();
     let saved = &state.settings;
     for (what, saved, given) in [
@@ -187,25 +205,6 @@ pub fn clean_up(folder: &Path) -> Result<(), TrainError> {
     Ok(())
 }
 
-/// RDT's own `config.json`: the arguments of its model class.
-fn rdt_config(config: &Config) -> serde_json::Value {
-    let (common, model) = (&config.common, &config.model);
-    let tokens = model.vision.tokens_per_image();
-    let history_and_cameras = i64::from(common.img_history_size) * i64::from(common.num_cameras);
-    json!({
-        "action_dim": common.state_dim,
-        "pred_horizon": common.action_chunk_size,
-        "config": model,
-        "lang_token_dim": model.lang_token_dim,
-        "img_token_dim": model.img_token_dim,
-        "state_token_dim": model.state_token_dim,
-        "max_lang_cond_len": config.dataset.tokenizer_max_length,
-        "img_cond_len": history_and_cameras * tokens,
-        "lang_pos_embed_config": [["lang", -i64::from(config.dataset.tokenizer_max_length)]],
-        "img_pos_embed_config": [["image", [common.img_history_size, common.num_cameras, -tokens]]],
-    })
-}
-
 /// Removes the checkpoint of a step, if there is one; it is never half there.
 fn take_away(folder: &Path, step: u64) -> Result<(), TrainError> {
     let path = folder.join(format!("{PREFIX}{step}"));
@@ -218,7 +217,7 @@ fn take_away(folder: &Path, step: u64) -> Result<(), TrainError> {
     remove(&gone)
 }
 
-fn write_json(path: &Path, value: &impl Serialize) -> Result<(), TrainError> {
+pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<(), TrainError> {
     let write = || -> std::io::Result<()> {
         let mut file = File::create(path)?;
         serde_json::to_writer_pretty(&mut file, value)?;

@@ -241,3 +241,6 @@ impl Rdt {
         self.ffn_final.forward(weights, &self.norm_final.forward(weights, &actions)?)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,77 +1,117 @@
-//! Named tensors in a safetensors file: mapped for reading, written in one pass.
+//! Named tensors in a file, mapped: safetensors, or what `torch.save` makes of a state_dict.
 //!
-//! Reading maps the file and copies each tensor once, to where it belongs. Every size in the
-//! header is checked against the file before a byte is used.
+//! Reading maps the file and copies each tensor once, to where it belongs. Which of the two a
+//! file is says its beginning, not its name. Invariant: every tensor lies inside the file.
 
-use std::borrow::Cow;
-use std::collections::HashMap;
+mod safetensors;
+pub mod torch;
+
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use safetensors::tensor::{Dtype, Metadata, View};
 use tch::{Device, Kind, Tensor};
 
 use crate::error::TrainError;
 use crate::flat_parameters::ParameterLayout;
 
-/// Length of the number in front of the header, and the longest header (the format's own limit).
-const LENGTH_BYTES: u64 = 8;
-const LONGEST_HEADER: u64 = 100_000_000;
+pub use safetensors::write;
+
 /// Names printed in an error before the rest is only counted.
 const NAMES_SHOWN: usize = 8;
+/// How zip archives begin, and the pickles of `torch.save` before it made archives.
+const ZIP_START: &[u8] = b"PK";
+const PICKLE_START: &[u8] = b"\x80\x02\x8a\x0a";
 
 /// An open file.
 #[derive(Debug)]
 pub struct TensorFile {
     path: PathBuf,
     bytes: Tensor,
-    data_start: i64,
-    metadata: Metadata,
+    names: Vec<String>,
+    places: HashMap<String, Place>,
+}
+
+/// Where a tensor lies in a file.
+#[derive(Debug)]
+struct Place {
+    /// `None` for a kind that no weights have.
+    kind: Option<Kind>,
+    /// The kind in the file's own words.
+    kind_name: String,
+    shape: Vec<i64>,
+    /// In elements.
+    strides: Vec<i64>,
+    /// Its first byte in the file.
+    start: i64,
+    /// Bytes from there on that its elements lie in.
+    bytes: i64,
+}
+
+/// Why the list of tensors could not be read.
+#[derive(Debug)]
+enum ReadError {
+    Io(std::io::Error),
+    /// What was found.
+    Wrong(String),
+}
+
+impl From<std::io::Error> for ReadError {
+    fn from(error: std::io::Error) -> Self {
+        Self::Io(error)
+    }
 }
 
 impl TensorFile {
-    /// Maps `path` and reads its header.
+    /// Maps `path` and reads its list of tensors.
     ///
     /// # Errors
-    /// The file cannot be read, or is not a whole safetensors file.
+    /// The file cannot be read, or is no whole file of these two kinds.
     pub fn open(path: &Path) -> Result<Self, TrainError> {
-        let read = || -> std::io::Result<(u64, Vec<u8>)> {
-            let mut file = File::open(path)?;
-            let file_bytes = file.metadata()?.len();
-            let mut length = [0; LENGTH_BYTES as usize];
-            file.read_exact(&mut length)?;
-            let length = u64::from_le_bytes(length).min(LONGEST_HEADER).min(file_bytes);
-            let mut header = Vec::new();
-            file.take(length).read_to_end(&mut header)?;
-            Ok((file_bytes, header))
-        };
-        let (file_bytes, header) = read().map_err(TrainError::file(path, "read the safetensors header"))?;
         let wrong = |found: String| TrainError::Content {
             path: path.to_owned(),
             found,
-            expected: "a whole safetensors file; take it from another checkpoint or download it again".into(),
+            expected:
+                "a whole safetensors or torch.save file; take it from another checkpoint or download it again"
+                    .into(),
         };
-        let metadata: Metadata = serde_json::from_slice(&header)
-            .map_err(|e| wrong(format!("its header is no tensor list ({e})")))?;
-        let data_start = LENGTH_BYTES + header.len() as u64;
-        let expected = data_start + metadata.data_len() as u64;
-        if file_bytes != expected {
-            return Err(wrong(format!("it has {file_bytes} bytes where its header says {expected}")));
-        }
+        let read = || -> Result<_, ReadError> {
+            let mut file = File::open(path)?;
+            let file_bytes = file.metadata()?.len();
+            let mut start = [0; 4];
+            let length = file.read(&mut start)?;
+            let list = match &start[..length] {
+                start if start.starts_with(ZIP_START) => torch::directory(&mut file, file_bytes)?,
+                start if start.starts_with(PICKLE_START) => {
+                    return Err(ReadError::Wrong(
+                        "it was saved by torch before version 1.6; in Python, torch.save(torch.load(FILE), FILE) \
+                         brings it up to date"
+                            .into(),
+                    ));
+                }
+                _ => safetensors::directory(&mut file, file_bytes)?,
+            };
+            Ok((file_bytes, list))
+        };
+        let (file_bytes, list) = read().map_err(|error| match error {
+            ReadError::Io(source) => TrainError::file(path, "read the list of tensors")(source),
+            ReadError::Wrong(found) => wrong(found),
+        })?;
         let text = path.to_str().ok_or_else(|| wrong("its path is not text".into()))?;
         let bytes = Tensor::f_from_file(text, false, file_bytes as i64, (Kind::Uint8, Device::Cpu))?;
-        Ok(Self { path: path.to_owned(), bytes, data_start: data_start as i64, metadata })
+        let names = list.iter().map(|(name, _)| name.clone()).collect();
+        Ok(Self { path: path.to_owned(), bytes, names, places: list.into_iter().collect() })
     }
 
     /// Names of all tensors, in the order of the file.
     pub fn names(&self) -> Vec<String> {
-        self.metadata.offset_keys()
+        self.names.clone()
     }
 
     /// Shape of a tensor.
     pub fn shape(&self, name: &str) -> Option<Vec<i64>> {
-        Some(self.metadata.info(name)?.shape.iter().map(|&n| n as i64).collect())
+        Some(self.places.get(name)?.shape.clone())
     }
 
     /// A view into the mapped file; `None` if there is no tensor of that name.
@@ -79,31 +119,24 @@ impl TensorFile {
     /// # Errors
     /// The tensor is of a kind that no weights have.
     pub fn tensor(&self, name: &str) -> Result<Option<Tensor>, TrainError> {
-        let (Some(info), Some(shape)) = (self.metadata.info(name), self.shape(name)) else {
-            return Ok(None);
+        let Some(place) = self.places.get(name) else { return Ok(None) };
+        let kind = place.kind.ok_or_else(|| TrainError::Content {
+            path: self.path.clone(),
+            found: format!("{name} is of kind {}", place.kind_name),
+            expected: "f32, f64, f16, bf16, i64 or u8".into(),
+        })?;
+        let raw = self.bytes.f_narrow(0, place.start, place.bytes)?;
+        // Old writers did not align: then the bytes are copied to where they can be looked at
+        // as numbers.
+        let raw = if place.start % 8 == 0 {
+            raw
+        } else {
+            let mut copy = Tensor::f_empty_like(&raw)?;
+            copy.f_copy_(&raw)?;
+            copy
         };
-        let kind = match info.dtype {
-            Dtype::F32 => Kind::Float,
-            Dtype::F64 => Kind::Double,
-            Dtype::F16 => Kind::Half,
-            Dtype::BF16 => Kind::BFloat16,
-            Dtype::I64 => Kind::Int64,
-            Dtype::U8 => Kind::Uint8,
-            other => {
-                return Err(TrainError::Content {
-                    path: self.path.clone(),
-                    found: format!("{name} is of kind {other:?}"),
-                    expected: "F32, F64, F16, BF16, I64 or U8".into(),
-                });
-            }
-        };
-        let (start, end) = info.data_offsets;
-        let start = self.data_start + start as i64;
-        let raw = self.bytes.f_narrow(0, start, end as i64 - (start - self.data_start))?;
-        // Old writers did not align the header: then the bytes are copied to where they can
-        // be looked at as numbers.
-        let raw = if start % 8 == 0 { raw } else { raw.f_clone(&Tensor::f_empty_like(&raw)?)? };
-        Ok(Some(raw.f_view_dtype(kind)?.f_view(shape.as_slice())?))
+        let (shape, strides) = (place.shape.as_slice(), place.strides.as_slice());
+        Ok(Some(raw.f_view_dtype(kind)?.f_as_strided(shape, strides, None)?))
     }
 
     /// Copies all parameters of `layout`, stored as `<prefix><name>`, into the buffer `flat`.
@@ -112,6 +145,23 @@ impl TensorFile {
     /// Tensors are missing, of another shape, or (with an empty prefix) not the network's:
     /// the error lists them, and `flat` is unchanged.
     pub fn load(&self, layout: &ParameterLayout, prefix: &str, flat: &Tensor) -> Result<(), TrainError> {
+        self.check(layout, prefix)?;
+        tch::no_grad(|| {
+            for view in layout.views(&flat.detach()) {
+                let (parameter, mut view) = view?;
+                if let Some(stored) = self.tensor(&format!("{prefix}{}", parameter.name))? {
+                    view.f_copy_(&stored)?;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Holds the file against a network: all parameters of `layout` as `<prefix><name>`.
+    ///
+    /// # Errors
+    /// As of [`TensorFile::load`].
+    pub fn check(&self, layout: &ParameterLayout, prefix: &str) -> Result<(), TrainError> {
         let (mut missing, mut misshapen) = (Vec::new(), Vec::new());
         for parameter in layout.parameters() {
             let name = format!("{prefix}{}", parameter.name);
@@ -123,8 +173,7 @@ impl TensorFile {
                 Some(_) => {}
             }
         }
-        let known: std::collections::HashSet<_> =
-            layout.parameters().iter().map(|p| format!("{prefix}{}", p.name)).collect();
+        let known: HashSet<_> = layout.parameters().iter().map(|p| format!("{prefix}{}", p.name)).collect();
         let mut extra = self.names();
         extra.retain(|name| name.starts_with(prefix) && !known.contains(name));
         let complaints: Vec<String> =
@@ -142,15 +191,7 @@ impl TensorFile {
                         .into(),
             });
         }
-        tch::no_grad(|| {
-            for view in layout.views(&flat.detach()) {
-                let (parameter, mut view) = view?;
-                if let Some(stored) = self.tensor(&format!("{prefix}{}", parameter.name))? {
-                    view.f_copy_(&stored)?;
-                }
-            }
-            Ok(())
-        })
+        Ok(())
     }
 }
 
@@ -159,56 +200,5 @@ fn list(names: &[String]) -> String {
     match names.len().checked_sub(NAMES_SHOWN) {
         Some(rest) if rest > 0 => format!("{shown} and {rest} more"),
         _ => shown,
-    }
-}
-
-/// Writes the named views of buffers (each with a prefix for its names) and waits until the
-/// file is on the disk.
-///
-/// # Errors
-/// The file cannot be written.
-pub fn write(path: &Path, layout: &ParameterLayout, buffers: &[(&str, &Tensor)]) -> Result<(), TrainError> {
-    let mut tensors = Vec::new();
-    for (prefix, flat) in buffers {
-        let flat = flat.detach();
-        for view in layout.views(&flat) {
-            let (parameter, tensor) = view?;
-            let shape = parameter.shape.iter().map(|&n| n as usize).collect();
-            tensors.push((format!("{prefix}{}", parameter.name), Stored { tensor, shape }));
-        }
-    }
-    // What RDT's library writes, and looks for when it reads.
-    let info = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-    safetensors::serialize_to_file(tensors, Some(info), path).map_err(|error| {
-        let source = std::io::Error::other(error);
-        TrainError::File { path: path.to_owned(), action: "write", source }
-    })?;
-    File::open(path).and_then(|file| file.sync_all()).map_err(TrainError::file(path, "write"))
-}
-
-/// An f32 tensor on any device, fetched when it is its turn to be written.
-struct Stored {
-    tensor: Tensor,
-    shape: Vec<usize>,
-}
-
-impl View for Stored {
-    fn dtype(&self) -> Dtype {
-        Dtype::F32
-    }
-
-    fn shape(&self) -> &[usize] {
-        &self.shape
-    }
-
-    fn data(&self) -> Cow<'_, [u8]> {
-        let mut bytes = vec![0; self.data_len()];
-        let elements = self.tensor.numel();
-        self.tensor.contiguous().to_device(Device::Cpu).copy_data_u8(&mut bytes, elements);
-        Cow::Owned(bytes)
-    }
-
-    fn data_len(&self) -> usize {
-        self.tensor.numel() * size_of::<f32>()
     }
 }

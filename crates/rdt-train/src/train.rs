@@ -46,6 +46,8 @@ pub struct Run<'a> {
     pub start: Start,
     /// Where the frozen encoders are.
     pub encoders: &'a EncoderFolders,
+    /// Weights that a run at step 0 starts from, as [`crate::pretrained`] reads them.
+    pub pretrained: Option<&'a Path>,
     /// Names what is trained on (number of samples, digest): a checkpoint resumes on the same.
     pub data: &'a str,
     /// Set from outside to end after the current step.
@@ -113,6 +115,14 @@ pub fn train<
             )));
         }
         None => {}
+    }
+    if let Some(path) = run.pretrained {
+        if saved.is_some() {
+            tell(Event::Note("the checkpoint goes before the pretrained weights".into()));
+        } else {
+            let file = trainer.start_from(path, run.config)?;
+            tell(Event::Note(format!("starting from the weights in {}", file.display())));
+        }
     }
     let (mut log, mut records) = MetricsLog::open(run.output_dir, progress.step)?;
     let steps_left = settings.max_train_steps.saturating_sub(progress.step);

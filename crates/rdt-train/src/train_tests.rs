@@ -124,6 +124,7 @@ fn run_with(
         output_dir: folder,
         start,
         encoders: &EncoderFolders::default(),
+        pretrained: None,
         data: "made up",
         stop: &stop,
     };

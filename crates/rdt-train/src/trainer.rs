@@ -1,5 +1,7 @@
 //! Everything a step changes, and the step itself.
 
+use std::path::{Path, PathBuf};
+
 use rdt_schema::Config;
 use tch::{Device, Tensor};
 
@@ -13,6 +15,7 @@ use crate::error::TrainError;
 use crate::flat_parameters::FlatParameters;
 use crate::network::{NetworkShape, Rdt};
 use crate::optimizer::{self, AdamW};
+use crate::pretrained;
 use crate::random::{self, Stream};
 use crate::settings::TrainSettings;
 
@@ -89,6 +92,16 @@ impl Trainer {
     /// The moving average.
     pub fn ema(&self) -> &Ema {
         &self.ema
+    }
+
+    /// Starts from published weights, the moving average too, and returns their file.
+    ///
+    /// # Errors
+    /// As of [`pretrained::load`].
+    pub fn start_from(&mut self, path: &Path, config: &Config) -> Result<PathBuf, TrainError> {
+        let file = pretrained::load(path, config, self.parameters.layout(), self.parameters.flat())?;
+        tch::no_grad(|| self.ema.average().detach().f_copy_(self.parameters.flat()))?;
+        Ok(file)
     }
 
     /// Takes up the counts of a checkpoint whose buffers were read in.

@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use rdt_cli::consume::{bench, order, train};
+use rdt_cli::consume::{bench, export_weights, order, train};
 use rdt_cli::{args, exit};
 
 const EXAMPLES: &str = "\
@@ -33,6 +33,8 @@ struct Cli {
 enum Command {
     /// Measure the loader alone
     Bench(bench::Args),
+    /// Write a checkpoint's weights as RDT's Python code reads them
+    ExportWeights(export_weights::Args),
     /// Print which samples each batch holds
     Order(order::Args),
 }
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
     exit::code(match cli.command {
         None => train::run(&cli.train),
         Some(Command::Bench(args)) => bench::run(&args),
+        Some(Command::ExportWeights(args)) => export_weights::run(&args),
         Some(Command::Order(args)) => order::run(&args),
     })
 }

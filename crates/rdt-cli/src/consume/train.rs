@@ -48,7 +48,7 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
         given => given,
     };
     device::set_cpu_threads(args.cpu_threads).map_err(Usage::from_error)?;
-    let options = loader_options(args, &config, workers);
+    let options = loader_options(args, &config, workers)?;
     let settings = settings(args, buffer.sample_count()).map_err(Usage::from_error)?;
     let (device, why) = device::choose(args.device.into()).map_err(Usage::from_error)?;
     let data = format!("{} samples, plan {}", buffer.sample_count(), buffer.manifest().plan_digest);
@@ -68,6 +68,7 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
             Some(path) => Start::Checkpoint(path.clone()),
         },
         encoders: &encoders,
+        pretrained: args.pretrained_model_name_or_path.as_deref(),
         data: &data,
         stop: &stop,
     };

@@ -1,5 +1,6 @@
 //! Folders in which Hugging Face's libraries keep a model: `config.json`, and the weights in
-//! `model.safetensors` or in the files that `model.safetensors.index.json` lists.
+//! `model.safetensors`, in the files that `model.safetensors.index.json` lists, or in the
+//! older form, `pytorch_model.bin` alone or with its index.
 //!
 //! The weight files are mapped. A tensor that is wanted in the kind in which it is stored,
 //! on the CPU, stays a view of its file; otherwise it is converted on its own, so that
@@ -18,8 +19,8 @@ use crate::error::TrainError;
 use crate::tensor_file::TensorFile;
 
 const CONFIG: &str = "config.json";
-const WEIGHTS: &str = "model.safetensors";
-const INDEX: &str = "model.safetensors.index.json";
+/// In the order in which `transformers` looks.
+const WEIGHTS: [&str; 2] = ["model.safetensors", "pytorch_model.bin"];
 /// Names printed a complaint before the rest is only counted.
 const NAMES_SHOWN: usize = 64;
 
@@ -55,30 +56,25 @@ impl ModelFolder {
     /// # Errors
     /// There are none, one cannot be read, or they are not what their index says.
     pub fn open(folder: &Path) -> Result<Self, TrainError> {
-        let (index, single) = (folder.join(INDEX), folder.join(WEIGHTS));
-        // The order in which `transformers` looks.
-        if single.is_file() {
-            let file = TensorFile::open(&single)?;
-            let file_of = file.names().into_iter().map(|name| (name, 0)).collect();
-            Ok(Self { path: folder.to_owned(), files: vec![file], file_of })
-        } else if index.is_file() {
-            Self::open_sharded(folder, &index)
-        } else {
-            let pickled = folder.join("pytorch_model.bin").is_file()
-                || folder.join("pytorch_model.bin.index.json").is_file();
-            Err(TrainError::Content {
-                path: folder.to_owned(),
-                found: if pickled {
-                    "its weights are pickled (pytorch_model.bin)"
-                } else {
-                    "it holds no weights"
-                }
-                .into(),
-                expected: format!(
-                    "{WEIGHTS} or {INDEX}; in Python, model.save_pretrained(FOLDER, safe_serialization=True) writes them"
-                ),
-            })
+        for weights in WEIGHTS {
+            let (single, index) = (folder.join(weights), folder.join(format!("{weights}.index.json")));
+            if single.is_file() {
+                let file = TensorFile::open(&single)?;
+                let file_of = file.names().into_iter().map(|name| (name, 0)).collect();
+                return Ok(Self { path: folder.to_owned(), files: vec![file], file_of });
+            }
+            if index.is_file() {
+                return Self::open_sharded(folder, &index);
+            }
         }
+        Err(TrainError::Content {
+            path: folder.to_owned(),
+            found: "it holds no weights".into(),
+            expected: format!(
+                "{} or {}, or the index of one; download the model's folder whole",
+                WEIGHTS[0], WEIGHTS[1]
+            ),
+        })
     }
 
     fn open_sharded(folder: &Path, index: &Path) -> Result<Self, TrainError> {

@@ -14,6 +14,8 @@ use rdt_train::optimizer::AdamWSettings;
 use rdt_train::schedule::{LearningRate, ScheduleKind};
 use rdt_train::settings::{MixedPrecision, TrainSettings};
 
+use crate::consume::conditioning::ConditioningFlags;
+
 /// Flags of a training run; names and defaults are RDT's where it has them.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -29,6 +31,13 @@ pub struct Args {
     #[expect(missing_docs, reason = "a doc comment here would become the help of the whole program")]
     #[command(flatten)]
     pub encoders: EncoderFlags,
+    #[expect(missing_docs, reason = "a doc comment here would become the help of the whole program")]
+    #[command(flatten)]
+    pub conditioning: ConditioningFlags,
+    /// Start from these weights: a folder as RDT publishes it (config.json beside
+    /// model.safetensors or pytorch_model.bin), or one of these two files
+    #[arg(long, value_name = "DIR|FILE")]
+    pub pretrained_model_name_or_path: Option<PathBuf>,
     /// Samples a micro-step
     #[arg(long, default_value_t = 4)]
     pub train_batch_size: u32,
@@ -169,8 +178,11 @@ impl From<&EncoderFlags> for EncoderFolders {
 }
 
 /// How the loader makes batches.
-pub(super) fn loader_options(args: &Args, config: &Config, workers: usize) -> LoaderOptions {
-    LoaderOptions {
+///
+/// # Errors
+/// Wrong usage: what is masked or disturbed cannot be.
+pub(super) fn loader_options(args: &Args, config: &Config, workers: usize) -> anyhow::Result<LoaderOptions> {
+    Ok(LoaderOptions {
         seed: args.seed,
         global_batch: args.train_batch_size,
         world: 1,
@@ -184,14 +196,14 @@ pub(super) fn loader_options(args: &Args, config: &Config, workers: usize) -> Lo
             cameras: config.common.num_cameras.into(),
         },
         delivery: Delivery::Pixel { size: config.model.vision.image_size as usize },
-        conditioning: Default::default(),
+        conditioning: args.conditioning.conditioning()?,
         workers,
         batches_ahead: workers.max(2),
         on_bad_sample: match args.on_bad_sample {
             BadSampleFlag::Skip => OnBadSample::Skip,
             BadSampleFlag::Fail => OnBadSample::Fail,
         },
-    }
+    })
 }
 
 /// The trainer's knobs for a buffer of `samples`.

@@ -161,6 +161,45 @@ fn weights_go_out_and_in_and_must_be_the_networks() {
 }
 
 #[test]
+fn sampling_while_training_changes_nothing_and_sample_finds_the_same_figures() {
+    let place = Place::new();
+    let few = ["--num_sample_batches", "1", "--sample_batch_size", "3"];
+    let train = ["--learning-rate", "1e-3", "--lr-warmup-steps", "0", "--seed", "5"];
+    place
+        .train(4, &[&train[..], &few, &["--sample-period", "2"]].concat())
+        .expect(0)
+        .says(&["libero_sample_mse"]);
+    let sampled = place.path("sampled");
+    fs::rename(place.path("out"), &sampled).expect("out");
+    let log = fs::read_to_string(sampled.join("samples.jsonl")).expect("samples.jsonl");
+    let lines: Vec<serde_json::Value> =
+        log.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(lines.iter().map(|line| line["step"].as_u64()).collect::<Vec<_>>(), [Some(2), Some(4)]);
+    assert!(lines[1]["overall_avg_sample_mse"].as_f64().is_some_and(|mse| mse > 0.0), "{log}");
+
+    place.train(4, &train).expect(0);
+    let model = |folder: &Path| fs::read(folder.join("checkpoint-4/model.safetensors")).expect("weights");
+    assert!(model(&sampled) == model(&place.path("out")), "sampling changed the training");
+
+    let (checkpoint, buffer) = (sampled.join("checkpoint-4"), place.path("buffer"));
+    let text = |path: &Path| path.display().to_string();
+    let args = ["sample", "--checkpoint", &text(&checkpoint), "--buffer", &text(&buffer), "--json"];
+    let rest = ["--device", "cpu", "--seed", "5"];
+    let figures = consume([&args[..], &rest, &few].concat()).expect(0).json();
+    for (name, value) in figures.as_object().expect("an object") {
+        assert_eq!(value, &lines[1][name], "{name}");
+    }
+    assert_eq!(
+        figures.as_object().map(|figures| figures.len() + 1),
+        lines[1].as_object().map(|line| line.len())
+    );
+    place
+        .train(4, &["--sample-period", "1", "--num-sample-batches", "0"])
+        .expect(2)
+        .says(&["--num-sample-batches"]);
+}
+
+#[test]
 fn a_damaged_sample_is_named_and_replaced_or_ends_the_run() {
     let place = Place::new();
     let chunk = place.path("buffer/chunks/00000000.chunk");

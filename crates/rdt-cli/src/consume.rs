@@ -9,4 +9,6 @@ pub mod conditioning;
 pub mod export_weights;
 pub mod order;
 #[cfg(feature = "torch")]
+pub mod sample;
+#[cfg(feature = "torch")]
 pub mod train;

@@ -23,8 +23,12 @@ pub struct HostBatch<'a> {
     pub control_freq: Vec<f32>,
     /// (B,).
     pub instructions: Vec<&'a str>,
+    /// (B, 128): root mean square of each state entry over its episode.
+    pub state_norm: &'a [f32],
     /// (B,) ids, for reports.
     pub samples: Vec<u64>,
+    /// (B,) which data set, as the loader counts them.
+    pub datasets: Vec<usize>,
 }
 
 /// What the trainer asks of a batch, whoever made it.
@@ -46,6 +50,8 @@ impl TrainingBatch for rdt_consumer::Batch {
             images: self.images(),
             control_freq: samples.iter().map(|sample| sample.ctrl_freq).collect(),
             instructions: samples.iter().map(|sample| sample.instruction.as_str()).collect(),
+            state_norm: self.state_norm(),
+            datasets: samples.iter().map(|sample| sample.dataset).collect(),
             samples: samples.iter().map(|sample| sample.sample.get()).collect(),
         }
     }

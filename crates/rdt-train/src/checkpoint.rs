@@ -111,6 +111,14 @@ pub fn config(path: &Path) -> Result<Config, TrainError> {
     Ok(read_state(path)?.config)
 }
 
+/// The knobs of the run that made a checkpoint.
+///
+/// # Errors
+/// It is no checkpoint of this program's version.
+pub fn settings(path: &Path) -> Result<TrainSettings, TrainError> {
+    Ok(read_state(path)?.settings)
+}
+
 fn read_state(path: &Path) -> Result<TrainerState, TrainError> {
     let file = path.join(TRAINER);
     let text = fs::read(&file).map_err(TrainError::file(&file, "read the checkpoint"))?;

@@ -27,6 +27,7 @@ pub mod metrics_log;
 pub mod network;
 pub mod norm;
 pub mod optimizer;
+pub mod policy;
 pub mod position;
 pub mod pretrained;
 pub mod random;

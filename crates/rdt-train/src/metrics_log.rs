@@ -1,15 +1,51 @@
-//! `metrics.jsonl`: one line an optimiser step, for programs.
+//! `metrics.jsonl`: one line an optimiser step, for programs; `samples.jsonl`: one line each
+//! time that actions were sampled.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufWriter, Write};
+use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::error::TrainError;
 
-/// Name of the file in the output folder.
-pub const FILE_NAME: &str = "metrics.jsonl";
+/// A line of a log.
+pub trait Record: Serialize + DeserializeOwned {
+    /// Name of the file in the output folder.
+    const FILE_NAME: &str;
+
+    /// Optimiser steps done.
+    fn step(&self) -> u64;
+}
+
+impl Record for StepRecord {
+    const FILE_NAME: &str = "metrics.jsonl";
+
+    fn step(&self) -> u64 {
+        self.step
+    }
+}
+
+/// How far sampled actions were from the recorded ones.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SampleRecord {
+    /// Optimiser steps done.
+    pub step: u64,
+    /// RDT's figures by RDT's names.
+    #[serde(flatten)]
+    pub figures: BTreeMap<String, f64>,
+}
+
+impl Record for SampleRecord {
+    const FILE_NAME: &str = "samples.jsonl";
+
+    fn step(&self) -> u64 {
+        self.step
+    }
+}
 
 /// What one optimiser step did.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -32,20 +68,21 @@ pub struct StepRecord {
 
 /// The open file.
 #[derive(Debug)]
-pub struct MetricsLog {
+pub struct MetricsLog<R> {
     path: PathBuf,
     file: BufWriter<File>,
+    record: PhantomData<R>,
 }
 
-impl MetricsLog {
+impl<R: Record> MetricsLog<R> {
     /// Opens the log of `folder` for a run that has done `steps` steps, and returns the
     /// records up to there: lines of steps that a killed run took after its last checkpoint
     /// are dropped, since they are taken again.
     ///
     /// # Errors
     /// The file cannot be read or written.
-    pub fn open(folder: &Path, steps: u64) -> Result<(Self, Vec<StepRecord>), TrainError> {
-        let path = folder.join(FILE_NAME);
+    pub fn open(folder: &Path, steps: u64) -> Result<(Self, Vec<R>), TrainError> {
+        let path = folder.join(R::FILE_NAME);
         let text = match fs::read_to_string(&path) {
             Ok(text) if steps > 0 => text,
             Ok(_) => String::new(),
@@ -53,16 +90,15 @@ impl MetricsLog {
             Err(error) => return Err(TrainError::file(&path, "read")(error)),
         };
         // A line torn by a kill does not parse, and is one of those taken again.
-        let mut records: Vec<StepRecord> =
-            text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
-        records.retain(|record| record.step <= steps);
+        let mut records: Vec<R> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        records.retain(|record| record.step() <= steps);
         let file = OpenOptions::new()
             .create(true)
             .write(true)
             .truncate(true)
             .open(&path)
             .map_err(TrainError::file(&path, "write"))?;
-        let mut log = Self { path, file: BufWriter::new(file) };
+        let mut log = Self { path, file: BufWriter::new(file), record: PhantomData };
         for record in &records {
             log.write(record)?;
         }
@@ -74,7 +110,7 @@ impl MetricsLog {
     ///
     /// # Errors
     /// The disk is full.
-    pub fn write(&mut self, record: &StepRecord) -> Result<(), TrainError> {
+    pub fn write(&mut self, record: &R) -> Result<(), TrainError> {
         let line = |file: &mut BufWriter<File>| -> std::io::Result<()> {
             serde_json::to_writer(&mut *file, record)?;
             file.write_all(b"\n")

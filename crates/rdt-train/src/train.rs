@@ -3,6 +3,7 @@
 //! It owns the order of things: wait for a batch, loss, gradient, clip, optimiser, moving
 //! average, record, checkpoint. What each of them does is elsewhere.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,7 +17,7 @@ use crate::batch::TrainingBatch;
 use crate::checkpoint::{self, Progress};
 use crate::encoder::EncoderFolders;
 use crate::error::TrainError;
-use crate::metrics_log::{MetricsLog, StepRecord};
+use crate::metrics_log::{MetricsLog, SampleRecord, StepRecord};
 use crate::settings::TrainSettings;
 use crate::trainer::Trainer;
 
@@ -54,6 +55,14 @@ pub struct Run<'a> {
     pub stop: &'a AtomicBool,
 }
 
+/// Sampling while training.
+pub struct Evaluation<'a> {
+    /// Optimiser steps between two, at least 1.
+    pub period: u64,
+    /// Samples with the trainer's weights: figures by name.
+    pub figures: &'a mut dyn FnMut(&Trainer) -> Result<BTreeMap<String, f64>, TrainError>,
+}
+
 /// What the loop tells while it runs.
 #[derive(Debug)]
 pub enum Event<'a> {
@@ -61,6 +70,8 @@ pub enum Event<'a> {
     Note(String),
     /// A step was done.
     Step(&'a StepRecord),
+    /// Actions were sampled.
+    Sampled(&'a SampleRecord),
 }
 
 /// How a run ended.
@@ -77,7 +88,8 @@ pub struct Ended {
 /// Trains until all steps are done or `run.stop` is set; both end with a checkpoint.
 ///
 /// `batches` starts the data at a position; it is told how many batches are needed and must
-/// give that many, over as many epochs as it takes.
+/// give that many, over as many epochs as it takes. `evaluation` samples now and then; it
+/// draws nothing that training draws.
 ///
 /// # Errors
 /// Settings that cannot be, files that cannot be read or written, data that stops, memory
@@ -89,6 +101,7 @@ pub fn train<
 >(
     run: &Run<'_>,
     batches: impl FnOnce(Position, u64) -> Result<I, E>,
+    evaluation: Option<Evaluation<'_>>,
     tell: &mut dyn FnMut(Event<'_>),
 ) -> Result<Ended, TrainError> {
     let settings = run.settings;
@@ -125,6 +138,10 @@ pub fn train<
         }
     }
     let (mut log, mut records) = MetricsLog::open(run.output_dir, progress.step)?;
+    let mut sampling = match evaluation {
+        Some(evaluation) => Some((evaluation, MetricsLog::open(run.output_dir, progress.step)?.0)),
+        None => None,
+    };
     let steps_left = settings.max_train_steps.saturating_sub(progress.step);
     let micro_steps_left = steps_left.saturating_mul(settings.gradient_accumulation_steps);
     let mut batches = batches(progress.position, micro_steps_left).map_err(data_error)?;
@@ -189,6 +206,17 @@ pub fn train<
         log.write(&record)?;
         tell(Event::Step(&record));
         records.push(record);
+
+        // sampling
+        if let Some((evaluation, log)) = &mut sampling
+            && progress.step.is_multiple_of(evaluation.period)
+        {
+            let figures = (evaluation.figures)(&trainer)?;
+            let record = SampleRecord { step: progress.step, figures };
+            log.write(&record)?;
+            log.flush()?;
+            tell(Event::Sampled(&record));
+        }
 
         // checkpoints
         if progress.step.is_multiple_of(settings.checkpointing_period) {

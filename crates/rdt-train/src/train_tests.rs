@@ -62,6 +62,8 @@ impl TrainingBatch for MadeUp {
             images: &self.images,
             control_freq: vec![20.0; BATCH],
             instructions: vec!["Pick up the cup.", "", "Open it."],
+            state_norm: &self.mask,
+            datasets: vec![0; BATCH],
             samples: (0..BATCH as u64).map(|i| self.position.batch * BATCH as u64 + i).collect(),
         }
     }
@@ -140,7 +142,7 @@ fn run_with(
             Some(Ok::<_, std::io::Error>(batch))
         }))
     };
-    let ended = train(&run, batches, &mut |event| {
+    let ended = train(&run, batches, None, &mut |event| {
         if let Event::Step(StepRecord { step, .. }) = event
             && Some(*step) == stop_after
         {

@@ -1,36 +1,28 @@
 //! Everything a step changes, and the step itself.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use rdt_schema::Config;
 use tch::{Device, Tensor};
 
-use crate::batch::HostBatch;
-use crate::diffusion::{self, NoiseSchedule};
+use crate::batch::{HostBatch, TrainingBatch};
 use crate::ema::Ema;
 use crate::encoder::EncoderFolders;
-use crate::encoder::image::ImageEncoder;
-use crate::encoder::language::LanguageEncoder;
 use crate::error::TrainError;
 use crate::flat_parameters::FlatParameters;
-use crate::network::{NetworkShape, Rdt};
 use crate::optimizer::{self, AdamW};
+use crate::policy::Policy;
 use crate::pretrained;
-use crate::random::{self, Stream};
 use crate::settings::TrainSettings;
 
 /// Network, optimiser, moving average and encoders of a run.
 pub struct Trainer {
     settings: TrainSettings,
-    device: Device,
-    image_side: i64,
-    network: Rdt,
+    policy: Policy,
     parameters: FlatParameters,
     optimizer: AdamW,
     ema: Ema,
-    noise_schedule: NoiseSchedule,
-    image_encoder: Box<dyn ImageEncoder>,
-    language_encoder: Box<dyn LanguageEncoder>,
 }
 
 impl std::fmt::Debug for Trainer {
@@ -52,26 +44,11 @@ impl Trainer {
     ) -> Result<Self, TrainError> {
         settings.check()?;
         let (seed, kind) = (settings.seed, settings.mixed_precision.kind());
-        let image_encoder = encoders.image_encoder(config, seed, device, kind)?;
-        let language_encoder = encoders.language_encoder(config, seed, device, kind)?;
-        let (network, layout) = Rdt::new(NetworkShape::from_config(config))?;
+        let (policy, layout) = Policy::new(config, encoders, seed, device, kind)?;
         let parameters = FlatParameters::initial(layout, settings.seed, device)?;
         let optimizer = AdamW::new(parameters.layout(), settings.adam, device)?;
         let ema = Ema::new(config.model.ema.clone(), parameters.flat())?;
-        let noise_schedule = NoiseSchedule::new(config.model.noise_scheduler.num_train_timesteps, device)?;
-        let image_side = config.model.vision.image_size.into();
-        Ok(Self {
-            settings,
-            device,
-            image_side,
-            network,
-            parameters,
-            optimizer,
-            ema,
-            noise_schedule,
-            image_encoder,
-            language_encoder,
-        })
+        Ok(Self { settings, policy, parameters, optimizer, ema })
     }
 
     /// The run's knobs.
@@ -114,19 +91,17 @@ impl Trainer {
     pub fn describe(&self) -> Vec<String> {
         let elements = self.parameters.layout().elements();
         let mib = |buffers: i64| (buffers * self.parameters.layout().length() * 4) as f64 / (1 << 20) as f64;
-        vec![
-            format!(
-                "network: {elements} parameters in {} tensors; f32 weights {:.1} MiB, moments {:.1} MiB, \
+        let mut lines = vec![format!(
+            "network: {elements} parameters in {} tensors; f32 weights {:.1} MiB, moments {:.1} MiB, \
                  gradient {:.1} MiB, moving average {:.1} MiB",
-                self.parameters.layout().parameters().len(),
-                mib(1),
-                mib(2),
-                mib(1),
-                mib(1)
-            ),
-            format!("image encoder: {}", self.image_encoder.describe()),
-            format!("language encoder: {}", self.language_encoder.describe()),
-        ]
+            self.parameters.layout().parameters().len(),
+            mib(1),
+            mib(2),
+            mib(1),
+            mib(1)
+        )];
+        lines.extend(self.policy.describe());
+        lines
     }
 
     /// Loss of a batch; noise and timesteps are functions of the seed and `micro_step`.
@@ -134,29 +109,22 @@ impl Trainer {
     /// # Errors
     /// The batch is not of the configured shape, or the memory is not there.
     pub fn loss(&self, batch: &HostBatch<'_>, micro_step: u64) -> Result<Tensor, TrainError> {
-        let shape = self.network.shape();
-        let images = (shape.image_grid[0] * shape.image_grid[1], self.image_side);
-        let on_device = batch.to_device(
-            images,
-            self.image_encoder.as_ref(),
-            self.language_encoder.as_ref(),
-            self.device,
-        )?;
-        let seed = self.settings.seed;
-        // Noise first, then timesteps, as RDT draws them.
-        let noise = random::normal(seed, Stream::Noise, micro_step, &on_device.actions.size())?;
-        let steps = self.noise_schedule.steps();
-        let timesteps = random::integers(seed, Stream::Timesteps, micro_step, steps, &[batch.len()])?;
-        let weights = self.parameters.weights(self.settings.mixed_precision.kind())?;
-        Ok(diffusion::loss(
-            &self.network,
-            &weights,
-            &self.noise_schedule,
-            &on_device.conditions,
-            &on_device.actions,
-            &noise.f_to_device(self.device)?,
-            &timesteps.f_to_device(self.device)?,
-        )?)
+        let weights = self.parameters.weights(self.policy.kind())?;
+        self.policy.loss(&weights, batch, micro_step)
+    }
+
+    /// Samples actions with the present weights: [`Policy::evaluate`].
+    ///
+    /// # Errors
+    /// As of [`Policy::evaluate`].
+    pub fn evaluate<B: TrainingBatch, E: std::error::Error + Send + Sync + 'static>(
+        &self,
+        batches: impl Iterator<Item = Result<B, E>>,
+        count: u64,
+        dataset_names: &[String],
+    ) -> Result<BTreeMap<String, f64>, TrainError> {
+        let weights = self.policy.weights(self.parameters.layout(), self.parameters.flat())?;
+        self.policy.evaluate(&weights, batches, count, dataset_names)
     }
 
     /// Gradient of a loss, one flat buffer.

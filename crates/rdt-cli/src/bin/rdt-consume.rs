@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use rdt_cli::consume::{bench, export_weights, order, train};
+use rdt_cli::consume::{bench, export_weights, order, sample, train};
 use rdt_cli::{args, exit};
 
 const EXAMPLES: &str = "\
@@ -37,6 +37,8 @@ enum Command {
     ExportWeights(export_weights::Args),
     /// Print which samples each batch holds
     Order(order::Args),
+    /// Sample actions with a checkpoint and compare them with the recorded ones
+    Sample(sample::Args),
 }
 
 fn main() -> ExitCode {
@@ -46,5 +48,6 @@ fn main() -> ExitCode {
         Some(Command::Bench(args)) => bench::run(&args),
         Some(Command::ExportWeights(args)) => export_weights::run(&args),
         Some(Command::Order(args)) => order::run(&args),
+        Some(Command::Sample(args)) => sample::run(&args),
     })
 }

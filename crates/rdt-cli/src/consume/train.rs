@@ -16,9 +16,11 @@ use rdt_schema::Config;
 use rdt_train::TrainError;
 use rdt_train::device;
 use rdt_train::encoder::EncoderFolders;
-use rdt_train::metrics_log::{FILE_NAME, StepRecord};
-use rdt_train::train::{Ended, Event, Run, Start, train};
+use rdt_train::metrics_log::{Record, StepRecord};
+use rdt_train::train::{Ended, Evaluation, Event, Run, Start, train};
+use rdt_train::trainer::Trainer;
 
+use crate::consume::sample;
 use crate::exit::{Outcome, Usage};
 use crate::picture;
 use crate::progress::Progress;
@@ -74,6 +76,18 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     };
     let progress = Progress::new("training", settings.max_train_steps, "steps");
     let batches = buffer.sample_count().div_ceil(settings.train_batch_size.into()).max(1);
+    let mut figures = |trainer: &Trainer| {
+        let data = |error: anyhow::Error| TrainError::Data { source: error.into() };
+        let loader = sample::loader(&buffer, &config, args.sample, args.seed).map_err(data)?;
+        let names = loader.dataset_names().to_vec();
+        trainer.evaluate(loader, args.sample.num_sample_batches, &names)
+    };
+    if args.sample_period > 0 {
+        // What is wrong with the flags is said before training, not at the first sampling.
+        sample::loader(&buffer, &config, args.sample, args.seed)?;
+    }
+    let period = u64::try_from(args.sample_period).ok().filter(|&period| period > 0);
+    let evaluation = period.map(|period| Evaluation { period, figures: &mut figures });
     let (report, bad_samples) = mpsc::channel::<String>();
     let mut lost = 0;
     let ended = train(
@@ -84,6 +98,7 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
             let loader = Loader::new(Arc::clone(&buffer), LoaderOptions { start, end, ..options })?;
             Ok(Watched { loader, report, reported: HashSet::new() })
         },
+        evaluation,
         &mut |event| {
             for line in bad_samples.try_iter() {
                 lost += 1;
@@ -91,6 +106,11 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
             }
             match event {
                 Event::Note(line) => progress.print(&line),
+                Event::Sampled(record) => {
+                    let figures: Vec<_> =
+                        record.figures.iter().map(|(name, value)| format!("{name} {value:.4}")).collect();
+                    progress.print(&format!("step {}: {}", record.step, figures.join(", ")));
+                }
                 Event::Step(record) => progress.set(record.step, &note(record)),
             }
         },
@@ -100,11 +120,16 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
         lost += 1;
         eprintln!("{line}");
     }
-    let ended = ended.map_err(|error| match error {
+    let ended = ended.map_err(usage_of_settings)?;
+    finish(args, &ended, lost)
+}
+
+/// A setting that cannot be is wrong usage.
+pub(super) fn usage_of_settings(error: TrainError) -> anyhow::Error {
+    match error {
         TrainError::Setting { .. } => Usage::from_error(error),
         error => error.into(),
-    })?;
-    finish(args, &ended, lost)
+    }
 }
 
 fn finish(args: &Args, ended: &Ended, lost: usize) -> anyhow::Result<Outcome> {
@@ -121,7 +146,7 @@ fn finish(args: &Args, ended: &Ended, lost: usize) -> anyhow::Result<Outcome> {
     println!("last_loss {:.6}", mean(&points[points.len() - shown..]));
     println!("checkpoint {}", ended.checkpoint.display());
     println!("loss_curve {}", curve.display());
-    println!("metrics {}", args.output_dir.join(FILE_NAME).display());
+    println!("metrics {}", args.output_dir.join(StepRecord::FILE_NAME).display());
     if !ended.finished {
         anyhow::bail!(
             "stopped at step {steps} as asked; {} holds everything: go on with the same flags and \

@@ -15,6 +15,7 @@ use rdt_train::schedule::{LearningRate, ScheduleKind};
 use rdt_train::settings::{MixedPrecision, TrainSettings};
 
 use crate::consume::conditioning::ConditioningFlags;
+use crate::consume::sample::SampleFlags;
 
 /// Flags of a training run; names and defaults are RDT's where it has them.
 #[derive(Debug, clap::Args)]
@@ -74,6 +75,12 @@ pub struct Args {
     /// Go on from a checkpoint: a folder, or `latest` in --output-dir
     #[arg(long, value_name = "PATH|latest")]
     pub resume_from_checkpoint: Option<PathBuf>,
+    /// Optimiser steps between samplings of actions, logged as RDT's figures; -1: never
+    #[arg(long, default_value_t = -1, allow_negative_numbers = true)]
+    pub sample_period: i64,
+    #[expect(missing_docs, reason = "a doc comment here would become the help of the whole program")]
+    #[command(flatten)]
+    pub sample: SampleFlags,
     /// Decay of AdamW's first moment
     #[arg(long, default_value_t = 0.9)]
     pub adam_beta1: f64,

@@ -1,0 +1,127 @@
+//! `rdt-consume sample`: runs the diffusion sampler on a checkpoint and reports how far the
+//! sampled actions are from the recorded ones, in RDT's figures.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rdt_buffer::Buffer;
+use rdt_consumer::{BatchShape, Delivery, LastBatch, Loader, LoaderOptions, OnBadSample};
+use rdt_schema::Config;
+use rdt_train::checkpoint;
+use rdt_train::device;
+use rdt_train::export::Which;
+use rdt_train::policy::Policy;
+use rdt_train::tensor_file::TensorFile;
+
+use super::export_weights::Weights;
+use super::train::{DeviceFlag, EncoderFlags, Precision};
+use crate::exit::{Outcome, Usage};
+
+/// Added to a run's seed for the order of its evaluation: other samples first than in training.
+const ORDER: u64 = 0x5a3b_1e00;
+
+/// How much is sampled.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub struct SampleFlags {
+    /// Batches to sample actions for
+    #[arg(long, default_value_t = 2)]
+    pub num_sample_batches: u64,
+    /// Samples a batch
+    #[arg(long, default_value_t = 8)]
+    pub sample_batch_size: u32,
+}
+
+/// Flags of `sample`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// A checkpoint-N folder
+    #[arg(long, value_name = "DIR")]
+    pub checkpoint: PathBuf,
+    /// The buffer, as rdt-produce filled it
+    #[arg(long, value_name = "DIR")]
+    pub buffer: PathBuf,
+    /// Which weights
+    #[arg(long, value_enum, default_value_t = Weights::Model)]
+    pub weights: Weights,
+    /// How much
+    #[command(flatten)]
+    pub sample: SampleFlags,
+    /// Where the encoders are
+    #[command(flatten)]
+    pub encoders: EncoderFlags,
+    /// Seed of which samples and of the noise
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Where to compute
+    #[arg(long, value_enum, default_value_t = DeviceFlag::Auto)]
+    pub device: DeviceFlag,
+    /// What the network computes in
+    #[arg(long, value_enum, default_value_t = Precision::No)]
+    pub mixed_precision: Precision,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Samples and prints the figures.
+///
+/// # Errors
+/// The checkpoint or the buffer cannot be used, or the memory is not there.
+pub fn run(args: &Args) -> anyhow::Result<Outcome> {
+    let config = checkpoint::config(&args.checkpoint)?;
+    let buffer = Arc::new(Buffer::open_complete(&args.buffer)?);
+    device::set_cpu_threads(None).map_err(Usage::from_error)?;
+    let (device, why) = device::choose(args.device.into()).map_err(Usage::from_error)?;
+    eprintln!("device: {} ({why})", if device.is_cuda() { "cuda" } else { "cpu" });
+    let kind = rdt_train::settings::MixedPrecision::from(args.mixed_precision).kind();
+    // The untrained encoders are functions of the seed that the run had.
+    let run_seed = checkpoint::settings(&args.checkpoint)?.seed;
+    let (policy, layout) = Policy::new(&config, &(&args.encoders).into(), run_seed, device, kind)
+        .map_err(super::train::usage_of_settings)?;
+    policy.describe().iter().for_each(|line| eprintln!("{line}"));
+    let flat = layout.zeros(device)?;
+    TensorFile::open(&Which::from(args.weights).file(&args.checkpoint))?.load(&layout, "", &flat)?;
+    let weights = policy.weights(&layout, &flat)?;
+    let mut loader = loader(&buffer, &config, args.sample, args.seed)?;
+    let names = loader.dataset_names().to_vec();
+    let figures = policy.evaluate(&weights, &mut loader, args.sample.num_sample_batches, &names)?;
+    let lost = loader.bad_samples().inspect(|bad| eprintln!("{bad}")).count();
+    if args.json {
+        println!("{}", serde_json::to_string(&figures)?);
+    } else {
+        figures.iter().for_each(|(name, value)| println!("{name} {value:.4}"));
+    }
+    Ok(if lost == 0 { Outcome::Done } else { Outcome::Incomplete })
+}
+
+/// The batches of an evaluation: unmasked, the same ones each time.
+pub(super) fn loader(
+    buffer: &Arc<Buffer>,
+    config: &Config,
+    flags: SampleFlags,
+    seed: u64,
+) -> anyhow::Result<Loader> {
+    if flags.num_sample_batches == 0 {
+        return Err(Usage::new("--num-sample-batches is 0; give at least 1"));
+    }
+    let options = LoaderOptions {
+        seed: seed ^ ORDER,
+        global_batch: flags.sample_batch_size,
+        world: 1,
+        rank: 0,
+        last: LastBatch::Keep,
+        start: Default::default(),
+        end: None,
+        shape: BatchShape {
+            action_rows: config.common.action_chunk_size.into(),
+            history: config.common.img_history_size.into(),
+            cameras: config.common.num_cameras.into(),
+        },
+        delivery: Delivery::Pixel { size: config.model.vision.image_size as usize },
+        conditioning: Default::default(),
+        workers: 1,
+        batches_ahead: 1,
+        on_bad_sample: OnBadSample::Skip,
+    };
+    Ok(Loader::new(Arc::clone(buffer), options)?)
+}

@@ -1,0 +1,168 @@
+//! Network, encoders and diffusion process together, without weights: what turns a batch
+//! into a loss or into sampled actions. Training and sampling share it.
+
+use std::collections::BTreeMap;
+
+use rdt_schema::Config;
+use tch::{Device, Kind, Tensor};
+
+use crate::batch::{DeviceBatch, HostBatch, TrainingBatch};
+use crate::diffusion::{self, NoiseSchedule};
+use crate::encoder::EncoderFolders;
+use crate::encoder::image::ImageEncoder;
+use crate::encoder::language::LanguageEncoder;
+use crate::error::TrainError;
+use crate::flat_parameters::{ParameterLayout, Weights};
+use crate::metrics::{Comparison, SampleMetrics};
+use crate::network::{NetworkShape, Rdt};
+use crate::random::{self, Stream};
+use crate::sampler::{self, DpmSolver};
+
+/// Everything but weights.
+pub struct Policy {
+    seed: u64,
+    device: Device,
+    kind: Kind,
+    image_side: i64,
+    network: Rdt,
+    noise_schedule: NoiseSchedule,
+    solver: DpmSolver,
+    image_encoder: Box<dyn ImageEncoder>,
+    language_encoder: Box<dyn LanguageEncoder>,
+}
+
+impl std::fmt::Debug for Policy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Policy").field("network", self.network.shape()).finish_non_exhaustive()
+    }
+}
+
+impl Policy {
+    /// The configured one, to compute on `device` in `kind`, and the layout of its
+    /// parameters. `seed` decides the untrained encoders and all draws.
+    ///
+    /// # Errors
+    /// Encoders that cannot be opened, an unknown adaptor, or the memory is not there.
+    pub fn new(
+        config: &Config,
+        encoders: &EncoderFolders,
+        seed: u64,
+        device: Device,
+        kind: Kind,
+    ) -> Result<(Self, ParameterLayout), TrainError> {
+        let image_encoder = encoders.image_encoder(config, seed, device, kind)?;
+        let language_encoder = encoders.language_encoder(config, seed, device, kind)?;
+        let (network, layout) = Rdt::new(NetworkShape::from_config(config))?;
+        let scheduler = &config.model.noise_scheduler;
+        let noise_schedule = NoiseSchedule::new(scheduler.num_train_timesteps, device)?;
+        let solver = DpmSolver::new(&noise_schedule, scheduler.num_inference_timesteps)?;
+        let image_side = config.model.vision.image_size.into();
+        let policy = Self {
+            seed,
+            device,
+            kind,
+            image_side,
+            network,
+            noise_schedule,
+            solver,
+            image_encoder,
+            language_encoder,
+        };
+        Ok((policy, layout))
+    }
+
+    /// What the log says of the encoders.
+    pub fn describe(&self) -> Vec<String> {
+        vec![
+            format!("image encoder: {}", self.image_encoder.describe()),
+            format!("language encoder: {}", self.language_encoder.describe()),
+        ]
+    }
+
+    fn encode(&self, batch: &HostBatch<'_>) -> Result<DeviceBatch, TrainError> {
+        let shape = self.network.shape();
+        let images = (shape.image_grid[0] * shape.image_grid[1], self.image_side);
+        batch.to_device(images, self.image_encoder.as_ref(), self.language_encoder.as_ref(), self.device)
+    }
+
+    /// Loss of a batch; noise and timesteps are functions of the seed and `micro_step`.
+    ///
+    /// # Errors
+    /// The batch is not of the configured shape, or the memory is not there.
+    pub fn loss(
+        &self,
+        weights: &Weights,
+        batch: &HostBatch<'_>,
+        micro_step: u64,
+    ) -> Result<Tensor, TrainError> {
+        let on_device = self.encode(batch)?;
+        // Noise first, then timesteps, as RDT draws them.
+        let noise = random::normal(self.seed, Stream::Noise, micro_step, &on_device.actions.size())?;
+        let steps = self.noise_schedule.steps();
+        let timesteps = random::integers(self.seed, Stream::Timesteps, micro_step, steps, &[batch.len()])?;
+        Ok(diffusion::loss(
+            &self.network,
+            weights,
+            &self.noise_schedule,
+            &on_device.conditions,
+            &on_device.actions,
+            &noise.f_to_device(self.device)?,
+            &timesteps.f_to_device(self.device)?,
+        )?)
+    }
+
+    /// Samples actions for `count` batches and compares them with the recorded ones: RDT's
+    /// figures by name. The sampler starts from noise that is a function of the seed and the
+    /// number of the batch, so that figures of different weights are comparable.
+    ///
+    /// # Errors
+    /// The data stops with an error, batches of another shape, or the memory is not there.
+    pub fn evaluate<B: TrainingBatch, E: std::error::Error + Send + Sync + 'static>(
+        &self,
+        weights: &Weights,
+        batches: impl Iterator<Item = Result<B, E>>,
+        count: u64,
+        dataset_names: &[String],
+    ) -> Result<BTreeMap<String, f64>, TrainError> {
+        let mut metrics = SampleMetrics::default();
+        for (number, batch) in (0..count).zip(batches) {
+            let batch = batch.map_err(|error| TrainError::Data { source: Box::new(error) })?;
+            let host = batch.host();
+            tch::no_grad(|| -> Result<(), TrainError> {
+                let on_device = self.encode(&host)?;
+                let start = random::normal(self.seed, Stream::Sampler, number, &on_device.actions.size())?;
+                let start = start.f_to_device(self.device)?;
+                let conditions = &on_device.conditions;
+                let predicted = sampler::sample(&self.network, weights, &self.solver, conditions, &start)?;
+                let state_norm = Tensor::f_from_slice(host.state_norm)?.f_to_device(self.device)?;
+                let datasets: Vec<&str> = host
+                    .datasets
+                    .iter()
+                    .map(|&index| dataset_names.get(index).map_or("unknown", String::as_str))
+                    .collect();
+                metrics.add(&Comparison {
+                    predicted: &predicted,
+                    actions: &on_device.actions,
+                    mask: &conditions.mask,
+                    state_norm: &state_norm.f_view_as(&conditions.mask)?,
+                    datasets: &datasets,
+                })?;
+                Ok(())
+            })?;
+        }
+        Ok(metrics.figures(count))
+    }
+
+    /// A copy of parameters as the network takes them for sampling.
+    ///
+    /// # Errors
+    /// The buffer is not of this layout, or the memory is not there.
+    pub fn weights(&self, layout: &ParameterLayout, flat: &Tensor) -> Result<Weights, TrainError> {
+        Ok(tch::no_grad(|| Weights::split(layout, flat, self.kind))?)
+    }
+
+    /// The kind in which the network computes.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+}

@@ -66,7 +66,7 @@ impl FrameCodec {
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ImageCodec {
-    /// JPEG sources as they are, pixel sources as [`ImageCodec::Zstd`].
+    /// JPEG sources as they are, pixel sources as [`ImageCodec::ZstdRef`].
     #[default]
     Auto,
     /// Pixels; JPEG sources are decoded.

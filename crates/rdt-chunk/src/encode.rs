@@ -78,13 +78,13 @@ impl FrameEncoder {
         self.encoded.clear();
         let (codec, reference) = match self.choice {
             ImageCodec::Raw => (FrameCodec::Raw, None),
-            ImageCodec::Auto | ImageCodec::Zstd => {
+            ImageCodec::Zstd => {
                 zstd_ready(&mut self.zstd)
                     .and_then(|zstd| zstd.encode(&self.pixels, &mut self.encoded))
                     .map_err(fault(FrameCodec::Zstd))?;
                 (FrameCodec::Zstd, None)
             }
-            ImageCodec::ZstdRef => self.encode_with_reference(camera, number, &upright)?,
+            ImageCodec::Auto | ImageCodec::ZstdRef => self.encode_with_reference(camera, number, &upright)?,
             ImageCodec::Lz4 => {
                 lz4::encode(&self.pixels, &mut self.encoded)
                     .map_err(|error| fault(FrameCodec::Lz4)(error.to_string()))?;

@@ -39,7 +39,7 @@ impl Encoder {
     }
 }
 
-/// Decodes JPEG files; holds libjpeg's working memory.
+/// Decodes JPEG files; holds libjpeg's working memory, of one file at a time.
 pub(crate) struct Decoder {
     decompressor: Decompressor,
 }
@@ -53,6 +53,9 @@ impl Decoder {
 
     /// Whether the file's own size is the expected one; asked before allocating.
     pub(crate) fn check(&mut self, bytes: &[u8], height: u32, width: u32) -> Result<(), String> {
+        // libjpeg keeps the tables of the file before: one that lacks its own would then decode,
+        // wrongly, or not, depending on which frame a thread had decoded last.
+        *self = Self::new()?;
         let header = self.decompressor.read_header(bytes).map_err(message)?;
         if header.height == height as usize && header.width == width as usize {
             Ok(())

@@ -54,9 +54,21 @@ pub struct Args {
     /// Drop the chunks from the page cache before timing
     #[arg(long)]
     pub cold: bool,
+    /// What happens to a sample that cannot be read
+    #[arg(long, value_enum, default_value_t = BadSamples::Skip)]
+    pub on_bad_sample: BadSamples,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// What happens to a sample that cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum BadSamples {
+    /// It is named and counted, and another one is loaded in its place
+    Skip,
+    /// It is named, and the measurement ends
+    Fail,
 }
 
 /// How far a sample is taken.
@@ -87,8 +99,10 @@ struct Report {
     /// Thread time by stage since the loader's start, milliseconds a sample; waiting for a core
     /// included.
     stage_ms_per_sample: StageTimes,
-    /// Samples that could not be read and were replaced.
+    /// Times that a sample was replaced because it could not be read, over all epochs loaded.
     replaced: u64,
+    /// Samples that could not be read, each counted once.
+    bad_samples: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -160,7 +174,10 @@ fn options(args: &Args, buffer: &Buffer) -> anyhow::Result<(LoaderOptions, u64)>
         conditioning: Default::default(),
         workers: args.workers.max(1),
         batches_ahead: args.batches_ahead.max(1),
-        on_bad_sample: OnBadSample::Skip,
+        on_bad_sample: match args.on_bad_sample {
+            BadSamples::Skip => OnBadSample::Skip,
+            BadSamples::Fail => OnBadSample::Fail,
+        },
     };
     Ok((options, measured))
 }
@@ -195,8 +212,10 @@ fn measure(args: &Args, buffer: Arc<Buffer>, options: LoaderOptions, batches: u6
     let cpu = process::cpu_time().saturating_sub(cpu);
     let elapsed = last.duration_since(started);
     let statistics = loader.statistics();
+    let mut bad_samples = 0;
     for bad in loader.bad_samples() {
         eprintln!("warning: {bad}");
+        bad_samples += 1;
     }
     drop(loader);
     batch_times.sort_unstable();
@@ -217,6 +236,7 @@ fn measure(args: &Args, buffer: Arc<Buffer>, options: LoaderOptions, batches: u6
         peak_rss_bytes: process::peak_rss_bytes(),
         stage_ms_per_sample: stage_times(&statistics),
         replaced: statistics.replaced,
+        bad_samples,
     })
 }
 

@@ -1,7 +1,13 @@
 //! One test binary for all that runs the programs: each more would relink libhdf5 and
 //! libtorch. A module a promise; `tests/README.md` lists which promise is where.
 
+mod bad_input;
+mod cut;
 mod fill;
 mod inspect;
+mod loader;
+mod made;
+mod memory;
 mod support;
 mod train;
+mod units;

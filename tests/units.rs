@@ -74,7 +74,7 @@ fn states_and_frames_are_the_files_own() {
         let step = sample.step_id as usize;
         let numbers = |name: &str| group.dataset(name).expect(name).read_raw::<f64>().expect(name);
         let last = &sample.state_chunk[sample.state_chunk.len() - 128..];
-        if step % 20 == 0 {
+        if step.is_multiple_of(20) {
             for (axis, &column) in HAND.iter().enumerate() {
                 let found = numbers("obs/ee_pos")[step * 3 + axis];
                 assert!((f64::from(last[column]) - found).abs() < 1e-6, "step {step} axis {axis}");

@@ -7,9 +7,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Exit code of a program that was interrupted twice: 128 + SIGINT.
-const INTERRUPTED_TWICE: i32 = 130;
-
 /// Starts a thread that sets the returned flag at the first SIGINT or SIGTERM.
 ///
 /// `what_happens` is printed to standard error then, e.g. `"saving a checkpoint"`.
@@ -38,7 +35,7 @@ pub fn stop_flag(what_happens: &'static str) -> anyhow::Result<Arc<AtomicBool>> 
                     _ = terminate.recv() => {}
                 }
                 if seen.swap(true, Ordering::SeqCst) {
-                    std::process::exit(INTERRUPTED_TWICE);
+                    end_at_once();
                 }
                 eprintln!("stopping: {what_happens}; interrupt again to end at once");
             }
@@ -49,4 +46,13 @@ pub fn stop_flag(what_happens: &'static str) -> anyhow::Result<Arc<AtomicBool>> 
         .spawn(wait)
         .context("cannot start the signal handler")?;
     Ok(flag)
+}
+
+/// Ends the process as `kill -9` would. Leaving in order would run libtorch's destructors
+/// while its threads compute, which crashes.
+fn end_at_once() {
+    use rustix::process::{Signal, getpid, kill_process};
+    if kill_process(getpid(), Signal::KILL).is_err() {
+        std::process::abort();
+    }
 }

@@ -3,7 +3,7 @@
 //! What is done to a picture is drawn first, as an [`Augmentation`]; [`Augmenter`] then carries
 //! it out. Pictures are upright RGB of their own size, one byte a channel.
 //!
-//! Colours follow torchvision 0.16 to 0.26 on Pillow images, corruptions imgaug 0.4 on OpenCV 4:
+//! Colours follow torchvision 0.26 on Pillow 10.2, corruptions imgaug 0.4 on OpenCV 4.9:
 //! each piece without chance is held against recordings of those libraries (`tests/conditioning`),
 //! the others against their distributions. The sequence of random numbers is our own.
 

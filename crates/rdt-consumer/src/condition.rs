@@ -5,8 +5,8 @@
 //! in the order and what is chosen: switching one thing on changes no draw of another, and
 //! threads, ranks and restarts do not show.
 //!
-//! What a sample looks like before (rows, frames) is not decided here; how a picture is altered is
-//! [`crate::augment`].
+//! What a sample looks like before (rows, frames) is not decided here; how a picture is altered
+//! is the business of `augment`.
 
 mod conditioner;
 mod state_means;

@@ -206,7 +206,8 @@ fn a_bad_sample_is_refused_and_the_others_are_what_they_were() {
             good += 1;
         }
     }
-    assert!(good > 4 && bad.len() > 6, "{good} good, {} bad", bad.len());
+    // The last chunk is whole.
+    assert!(good >= 4 && bad.len() >= 6, "{good} good, {} bad", bad.len());
 }
 
 #[test]

@@ -58,12 +58,16 @@ fn training_leaves_a_checkpoint_metrics_and_a_picture() {
     assert!(run.stdout.contains("first_loss") && run.stdout.contains("last_loss"), "{}", run.stdout);
     let out = place.path("out");
     assert_eq!(steps_logged(&out), 3);
+    let events = || fs::read_dir(out.join("logs")).map_or(0, |files| files.count());
+    assert_eq!(events(), 1);
     for file in ["loss.png", "checkpoint-3/trainer.json", "checkpoint-3/ema/model.safetensors"] {
         assert!(out.join(file).is_file(), "{file}");
     }
     place.train(3, &[]).expect(2).says(&["--resume-from-checkpoint latest"]);
     place.train(5, &["--resume-from-checkpoint", "latest"]).expect(0).says(&["at step 3"]);
-    assert_eq!(steps_logged(&out), 5);
+    assert_eq!((steps_logged(&out), events()), (5, 2));
+    place.train(6, &["--resume-from-checkpoint", "latest", "--report-to", "none"]).expect(0);
+    assert_eq!(events(), 2);
 }
 
 #[test]

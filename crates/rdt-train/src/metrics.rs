@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use tch::{Kind, TchError, Tensor};
 
+/// Figures by RDT's names.
+pub type Figures = BTreeMap<String, f64>;
+
 /// Sums over batches. Figures are reported rounded to 4 decimals.
 #[derive(Debug, Default)]
 pub struct SampleMetrics {
@@ -63,7 +66,7 @@ impl SampleMetrics {
 
     /// The figures under RDT's names. `expected_batches` is what the overall ones are
     /// divided by, even where fewer batches came.
-    pub fn figures(&self, expected_batches: u64) -> BTreeMap<String, f64> {
+    pub fn figures(&self, expected_batches: u64) -> Figures {
         let rounded = |x: f64| (x * 1e4).round_ties_even() / 1e4;
         let batches = expected_batches.max(1) as f64;
         let mut figures = BTreeMap::from([

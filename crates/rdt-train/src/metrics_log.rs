@@ -1,7 +1,6 @@
 //! `metrics.jsonl`: one line an optimiser step, for programs; `samples.jsonl`: one line each
 //! time that actions were sampled.
 
-use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufWriter, Write};
 use std::marker::PhantomData;
@@ -11,6 +10,20 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::error::TrainError;
+use crate::metrics::Figures;
+
+impl StepRecord {
+    /// Its numbers under RDT's names, where RDT has them.
+    pub fn scalars(&self) -> [(&'static str, f64); 5] {
+        [
+            ("loss", self.loss),
+            ("lr", self.lr),
+            ("grad_norm", self.grad_norm),
+            ("samples_per_s", self.samples_per_s),
+            ("data_wait", self.data_wait),
+        ]
+    }
+}
 
 /// A line of a log.
 pub trait Record: Serialize + DeserializeOwned {
@@ -36,7 +49,7 @@ pub struct SampleRecord {
     pub step: u64,
     /// RDT's figures by RDT's names.
     #[serde(flatten)]
-    pub figures: BTreeMap<String, f64>,
+    pub figures: Figures,
 }
 
 impl Record for SampleRecord {

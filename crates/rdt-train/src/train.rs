@@ -3,7 +3,6 @@
 //! It owns the order of things: wait for a batch, loss, gradient, clip, optimiser, moving
 //! average, record, checkpoint. What each of them does is elsewhere.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,6 +16,8 @@ use crate::batch::TrainingBatch;
 use crate::checkpoint::{self, Progress};
 use crate::encoder::EncoderFolders;
 use crate::error::TrainError;
+use crate::event_file::EventFile;
+use crate::metrics::Figures;
 use crate::metrics_log::{MetricsLog, SampleRecord, StepRecord};
 use crate::settings::TrainSettings;
 use crate::trainer::Trainer;
@@ -49,6 +50,8 @@ pub struct Run<'a> {
     pub encoders: &'a EncoderFolders,
     /// Weights that a run at step 0 starts from, as [`crate::pretrained`] reads them.
     pub pretrained: Option<&'a Path>,
+    /// Whether scalars go to TensorBoard's event files too.
+    pub tensorboard: bool,
     /// Names what is trained on (number of samples, digest): a checkpoint resumes on the same.
     pub data: &'a str,
     /// Set from outside to end after the current step.
@@ -60,7 +63,7 @@ pub struct Evaluation<'a> {
     /// Optimiser steps between two, at least 1.
     pub period: u64,
     /// Samples with the trainer's weights: figures by name.
-    pub figures: &'a mut dyn FnMut(&Trainer) -> Result<BTreeMap<String, f64>, TrainError>,
+    pub figures: &'a mut dyn FnMut(&Trainer) -> Result<Figures, TrainError>,
 }
 
 /// What the loop tells while it runs.
@@ -142,6 +145,10 @@ pub fn train<
         Some(evaluation) => Some((evaluation, MetricsLog::open(run.output_dir, progress.step)?.0)),
         None => None,
     };
+    let mut events = match run.tensorboard {
+        true => Some(EventFile::create(run.output_dir, progress.step)?),
+        false => None,
+    };
     let steps_left = settings.max_train_steps.saturating_sub(progress.step);
     let micro_steps_left = steps_left.saturating_mul(settings.gradient_accumulation_steps);
     let mut batches = batches(progress.position, micro_steps_left).map_err(data_error)?;
@@ -204,6 +211,9 @@ pub fn train<
             data_wait: waited.as_secs_f64() / seconds,
         };
         log.write(&record)?;
+        if let Some(events) = &mut events {
+            events.scalars(record.step, record.scalars())?;
+        }
         tell(Event::Step(&record));
         records.push(record);
 
@@ -215,6 +225,12 @@ pub fn train<
             let record = SampleRecord { step: progress.step, figures };
             log.write(&record)?;
             log.flush()?;
+            if let Some(events) = &mut events {
+                events.scalars(
+                    record.step,
+                    record.figures.iter().map(|(name, &value)| (name.as_str(), value)),
+                )?;
+            }
             tell(Event::Sampled(&record));
         }
 

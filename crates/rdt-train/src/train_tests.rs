@@ -127,6 +127,7 @@ fn run_with(
         start,
         encoders: &EncoderFolders::default(),
         pretrained: None,
+        tensorboard: false,
         data: "made up",
         stop: &stop,
     };

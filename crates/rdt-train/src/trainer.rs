@@ -1,6 +1,5 @@
 //! Everything a step changes, and the step itself.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use rdt_schema::Config;
@@ -11,6 +10,7 @@ use crate::ema::Ema;
 use crate::encoder::EncoderFolders;
 use crate::error::TrainError;
 use crate::flat_parameters::FlatParameters;
+use crate::metrics::Figures;
 use crate::optimizer::{self, AdamW};
 use crate::policy::Policy;
 use crate::pretrained;
@@ -122,7 +122,7 @@ impl Trainer {
         batches: impl Iterator<Item = Result<B, E>>,
         count: u64,
         dataset_names: &[String],
-    ) -> Result<BTreeMap<String, f64>, TrainError> {
+    ) -> Result<Figures, TrainError> {
         let weights = self.policy.weights(self.parameters.layout(), self.parameters.flat())?;
         self.policy.evaluate(&weights, batches, count, dataset_names)
     }

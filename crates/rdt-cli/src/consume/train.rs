@@ -28,7 +28,7 @@ use crate::signals;
 
 mod flags;
 
-pub use flags::{Args, BadSampleFlag, DeviceFlag, EncoderFlags, Precision, Schedule};
+pub use flags::{Args, BadSampleFlag, DeviceFlag, EncoderFlags, Precision, ReportTo, Schedule};
 use flags::{loader_options, settings};
 
 /// Steps whose losses are averaged for the report.
@@ -71,6 +71,7 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
         },
         encoders: &encoders,
         pretrained: args.pretrained_model_name_or_path.as_deref(),
+        tensorboard: matches!(args.report_to, ReportTo::Tensorboard),
         data: &data,
         stop: &stop,
     };

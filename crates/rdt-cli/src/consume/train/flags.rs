@@ -96,6 +96,9 @@ pub struct Args {
     /// Gradients are scaled down to this norm; 0 leaves them
     #[arg(long, default_value_t = 1.0)]
     pub max_grad_norm: f64,
+    /// Where scalars go beside metrics.jsonl: TensorBoard's event files in OUTPUT_DIR/logs, or nowhere
+    #[arg(long, value_enum, default_value_t = ReportTo::Tensorboard)]
+    pub report_to: ReportTo,
     /// Seed of order, noise and initial weights
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
@@ -133,6 +136,15 @@ pub enum Schedule {
     CosineWithRestarts,
     /// Down to 1e-7 along a power
     Polynomial,
+}
+
+/// Values of `--report-to`.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum ReportTo {
+    /// Event files
+    Tensorboard,
+    /// Nothing more
+    None,
 }
 
 /// Values of `--device`.

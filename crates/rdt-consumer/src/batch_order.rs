@@ -109,9 +109,10 @@ impl BatchOrder {
         }
     }
 
-    /// Samples of this rank's largest batch.
+    /// Samples of this rank's largest batch; no more room is needed, whatever was asked for.
     pub fn max_local_batch(&self) -> usize {
-        let range = piece(u64::from(self.global_batch.get()), self.world.get(), self.rank);
+        let held = self.order.samples().min(self.global_batch.get().into());
+        let range = piece(held, self.world.get(), self.rank);
         (range.end - range.start) as usize
     }
 

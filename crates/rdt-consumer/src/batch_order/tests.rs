@@ -84,3 +84,11 @@ fn wrong_options_are_named() {
     assert!(matches!(new(11, 1, 0, LastBatch::Drop), Err(ConsumerError::AllDropped { .. })));
     assert!(new(11, 1, 0, LastBatch::Keep).is_ok());
 }
+
+#[test]
+fn room_is_made_for_the_samples_there_are() {
+    let order = Order::new(10, 1).unwrap();
+    let all = BatchOrder::new(order, u32::MAX, 1, 0, LastBatch::Keep).unwrap();
+    assert_eq!(all.max_local_batch(), 10);
+    assert_eq!(all.positions(0), 0..10);
+}

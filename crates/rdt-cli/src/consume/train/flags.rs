@@ -54,6 +54,9 @@ pub struct Args {
     /// Highest learning rate (RDT's scripts use 1e-4)
     #[arg(long, default_value_t = 5e-6)]
     pub learning_rate: f64,
+    /// Multiply the learning rate by --train-batch-size and --gradient-accumulation-steps
+    #[arg(long)]
+    pub scale_lr: bool,
     /// How it changes over the run
     #[arg(long, value_enum, default_value_t = Schedule::Constant)]
     pub lr_scheduler: Schedule,
@@ -233,6 +236,10 @@ pub(super) fn settings(args: &Args, samples: u64) -> Result<TrainSettings, Train
     let batches = samples.div_ceil(args.train_batch_size.max(1).into());
     let an_epoch = batches.div_ceil(args.gradient_accumulation_steps.max(1));
     let total_steps = args.max_train_steps.unwrap_or(args.num_train_epochs.saturating_mul(an_epoch));
+    let scale = match args.scale_lr {
+        true => args.gradient_accumulation_steps as f64 * f64::from(args.train_batch_size),
+        false => 1.0,
+    };
     let settings = TrainSettings {
         seed: args.seed,
         train_batch_size: args.train_batch_size,
@@ -240,7 +247,7 @@ pub(super) fn settings(args: &Args, samples: u64) -> Result<TrainSettings, Train
         max_train_steps: total_steps,
         learning_rate: LearningRate {
             kind: args.lr_scheduler.into(),
-            base: args.learning_rate,
+            base: args.learning_rate * scale,
             warmup_steps: args.lr_warmup_steps,
             total_steps,
             cycles: args.lr_num_cycles,
@@ -290,5 +297,30 @@ impl From<Precision> for MixedPrecision {
             Precision::No => Self::No,
             Precision::Bf16 => Self::Bf16,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Program {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    #[test]
+    fn the_learning_rate_scales_with_the_samples_of_a_step_only_if_asked() -> Result<(), TrainError> {
+        let line = ["x", "--buffer", "b", "--train-batch-size", "8", "--gradient-accumulation-steps", "4"];
+        let rate = |more: &[&str]| -> Result<f64, TrainError> {
+            let words = [&line[..], &["--learning-rate", "0.5"], more].concat();
+            Ok(settings(&Program::parse_from(words).args, 100)?.learning_rate.base)
+        };
+        assert_eq!(rate(&[])?, 0.5);
+        assert_eq!(rate(&["--scale-lr"])?, 16.0);
+        Ok(())
     }
 }

@@ -63,9 +63,9 @@ Examples:
   rdt-buf export buffer --format rdt --out /data/rdt_buf
   cp /data/rdt_buf/configs/* RoboticsDiffusionTransformer/configs/
 
-Four files a sample, uncompressed: RDT needs 5 to 60 times the room. Of several wordings of an
-instruction each sample gets one, drawn by weight, the same in every export. Samples that cannot
-be read are named, stay dirty, and make the exit code 3.";
+Four files a sample, uncompressed: about 5 times the room for raw frames, up to 200 times for
+JPEG. Of several wordings of an instruction each sample gets one, drawn by weight, the same in
+every export. Samples that cannot be read are named, stay dirty, and make the exit code 3.";
 
 const EXAMPLES_DATASET_STAT: &str = "\
 Examples:

@@ -20,15 +20,15 @@ use rdt_train::metrics_log::{Record, StepRecord};
 use rdt_train::train::{Ended, Evaluation, Event, Run, Start, train};
 use rdt_train::trainer::Trainer;
 
-use crate::consume::sample;
-use crate::exit::{Outcome, Usage};
-use crate::picture;
-use crate::progress::Progress;
-use crate::signals;
+use crate::sample;
+use rdt_cli::exit::{Outcome, Usage};
+use rdt_cli::picture;
+use rdt_cli::progress::Progress;
+use rdt_cli::signals;
 
 mod flags;
 
-pub use flags::{Args, BadSampleFlag, DeviceFlag, EncoderFlags, Precision, ReportTo, Schedule};
+pub use flags::{Args, DeviceFlag, EncoderFlags, Precision, ReportTo};
 use flags::{loader_options, settings};
 
 /// Steps whose losses are averaged for the report.

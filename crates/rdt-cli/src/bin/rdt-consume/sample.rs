@@ -15,7 +15,7 @@ use rdt_train::tensor_file::TensorFile;
 
 use super::export_weights::Weights;
 use super::train::{DeviceFlag, EncoderFlags, Precision};
-use crate::exit::{Outcome, Usage};
+use rdt_cli::exit::{Outcome, Usage};
 
 /// Added to a run's seed for the order of its evaluation: other samples first than in training.
 const ORDER: u64 = 0x5a3b_1e00;

@@ -1,10 +1,17 @@
 //! `rdt-consume`: trains on a buffer, or measures and explains its loader.
+//!
+//! What needs libtorch is here and not in the library, so that the other two programs do
+//! not load it.
 #![forbid(unsafe_code)]
+
+mod export_weights;
+mod sample;
+mod train;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use rdt_cli::consume::{bench, export_weights, order, sample, train};
+use rdt_cli::consume::{bench, order};
 use rdt_cli::{args, exit};
 
 const EXAMPLES: &str = "\

@@ -14,8 +14,8 @@ use rdt_train::optimizer::AdamWSettings;
 use rdt_train::schedule::{LearningRate, ScheduleKind};
 use rdt_train::settings::{MixedPrecision, TrainSettings};
 
-use crate::consume::conditioning::ConditioningFlags;
-use crate::consume::sample::SampleFlags;
+use crate::sample::SampleFlags;
+use rdt_cli::consume::conditioning::ConditioningFlags;
 
 /// Flags of a training run; names and defaults are RDT's where it has them.
 #[derive(Debug, clap::Args)]
@@ -29,10 +29,10 @@ pub struct Args {
     /// Sizes of windows and network
     #[arg(long, visible_alias = "config-path", value_name = "FILE", default_value = "configs/base.yaml")]
     pub config: PathBuf,
-    #[expect(missing_docs, reason = "a doc comment here would become the help of the whole program")]
+    // No doc comment: it would become the help of the whole program.
     #[command(flatten)]
     pub encoders: EncoderFlags,
-    #[expect(missing_docs, reason = "a doc comment here would become the help of the whole program")]
+    // No doc comment: it would become the help of the whole program.
     #[command(flatten)]
     pub conditioning: ConditioningFlags,
     /// Start from these weights: a folder as RDT publishes it (config.json beside
@@ -81,7 +81,7 @@ pub struct Args {
     /// Optimiser steps between samplings of actions, logged as RDT's figures; -1: never
     #[arg(long, default_value_t = -1, allow_negative_numbers = true)]
     pub sample_period: i64,
-    #[expect(missing_docs, reason = "a doc comment here would become the help of the whole program")]
+    // No doc comment: it would become the help of the whole program.
     #[command(flatten)]
     pub sample: SampleFlags,
     /// Decay of AdamW's first moment

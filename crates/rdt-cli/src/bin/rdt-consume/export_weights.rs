@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 use rdt_train::export::{Which, export};
 
-use crate::exit::Outcome;
+use rdt_cli::exit::Outcome;
 
 /// Flags of `export-weights`.
 #[derive(Debug, clap::Args)]

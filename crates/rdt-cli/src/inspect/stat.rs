@@ -8,7 +8,7 @@ mod text;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use rdt_buffer::{Buffer, BufferState};
+use rdt_buffer::{Buffer, BufferState, ChunkId};
 use rdt_schema::Omission;
 use serde::Serialize;
 
@@ -73,6 +73,9 @@ pub struct Report {
     pub filtered: Vec<OmissionReport>,
     /// Chunks that could not be read.
     pub damaged: Vec<DamagedChunk>,
+    /// Chunks that are whole and whose dirty bits could not be read: their samples are
+    /// neither in `clean` nor in `dirty`.
+    pub damaged_bits: Vec<DamagedChunk>,
 }
 
 /// One data set of a [`Report`].
@@ -125,7 +128,7 @@ pub struct OmissionReport {
     pub reason: String,
 }
 
-/// A chunk that could not be read.
+/// A chunk that could not be read, or whose bits could not.
 #[derive(Debug, Serialize)]
 pub struct DamagedChunk {
     /// Which one.
@@ -147,7 +150,7 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     } else {
         say!("{}", text::Text { report: &report, dir: &args.dir });
     }
-    let whole = report.skipped.is_empty() && report.damaged.is_empty();
+    let whole = report.skipped.is_empty() && report.damaged.is_empty() && report.damaged_bits.is_empty();
     Ok(if whole { Outcome::Done } else { Outcome::Incomplete })
 }
 
@@ -188,11 +191,8 @@ impl Report {
             generations: survey.generations,
             skipped: omissions(&manifest.skipped),
             filtered: omissions(&manifest.filtered),
-            damaged: survey
-                .unread
-                .into_iter()
-                .map(|(id, reason)| DamagedChunk { chunk: id.get(), reason })
-                .collect(),
+            damaged: DamagedChunk::list(survey.unread),
+            damaged_bits: DamagedChunk::list(survey.unread_bits),
         })
     }
 }
@@ -222,6 +222,12 @@ impl DatasetReport {
             instructions: stored.instructions,
             instruction_examples: stored.examples,
         }
+    }
+}
+
+impl DamagedChunk {
+    fn list(chunks: Vec<(ChunkId, String)>) -> Vec<Self> {
+        chunks.into_iter().map(|(id, reason)| Self { chunk: id.get(), reason }).collect()
     }
 }
 

@@ -29,8 +29,10 @@ pub struct Survey {
     pub frames: u64,
     /// How often each generation occurs.
     pub generations: BTreeMap<u64, u64>,
-    /// Dirty bits.
+    /// Dirty bits of the chunks whose bits can be read.
     pub bits: BitCounts,
+    /// Chunks that were read and whose bits could not be, with the reason.
+    pub unread_bits: Vec<(ChunkId, String)>,
     /// In the order of the manifest's data sets.
     pub datasets: Vec<DatasetSurvey>,
     /// Chunks that could not be read, with the reason.
@@ -75,7 +77,8 @@ struct ChunkSurvey {
     frame_bytes: u64,
     frames: u64,
     generation: u64,
-    bits: BitCounts,
+    /// Payload and bits are apart: without its bits a chunk is whole all the same.
+    bits: Result<BitCounts, String>,
     episodes: Vec<EpisodeSurvey>,
 }
 
@@ -103,7 +106,7 @@ impl Survey {
         let mut wordings: BTreeSet<(usize, String)> = BTreeSet::new();
         for (id, chunk) in chunks.into_iter().zip(surveys) {
             match chunk {
-                Ok(chunk) => survey.add(chunk, &mut stored, &mut wordings),
+                Ok(chunk) => survey.add(id, chunk, &mut stored, &mut wordings),
                 Err(error) => survey.unread.push((id, causes(&error))),
             }
         }
@@ -125,6 +128,7 @@ impl Survey {
 
     fn add(
         &mut self,
+        id: ChunkId,
         chunk: ChunkSurvey,
         stored: &mut HashMap<(usize, Origin), StepSet>,
         wordings: &mut BTreeSet<(usize, String)>,
@@ -135,7 +139,10 @@ impl Survey {
         self.frame_bytes += chunk.frame_bytes;
         self.frames += chunk.frames;
         *self.generations.entry(chunk.generation).or_default() += 1;
-        self.bits = self.bits.plus(chunk.bits);
+        match chunk.bits {
+            Ok(bits) => self.bits = self.bits.plus(bits),
+            Err(reason) => self.unread_bits.push((id, reason)),
+        }
         for episode in chunk.episodes {
             let dataset = &mut self.datasets[episode.dataset];
             dataset.samples += episode.steps.len() as u64;
@@ -168,7 +175,7 @@ impl ChunkSurvey {
             frame_bytes: header.frame_bytes(),
             frames: header.frames.into(),
             generation: header.generation,
-            bits: buffer.bits_of(id)?,
+            bits: buffer.bits_of(id).map_err(|error| causes(&error.into())),
             episodes: episodes(&chunk)?,
         })
     }

@@ -10,6 +10,7 @@ mod against_source;
 mod chunk;
 #[cfg_attr(not(feature = "hdf5"), expect(dead_code, reason = "only sources are compared with"))]
 mod difference;
+mod text;
 
 use std::path::PathBuf;
 
@@ -17,7 +18,6 @@ use rdt_buffer::{Buffer, BufferState, ChunkId};
 use serde::Serialize;
 
 use crate::exit::{Outcome, Usage};
-use crate::inspect::number::{bytes, counted};
 use crate::inspect::parallel::over_chunks;
 use crate::inspect::survey::missing_chunks;
 use crate::inspect::{note_if_unfinished, open};
@@ -81,8 +81,25 @@ pub struct Bad {
     pub step: Option<u32>,
     /// Samples that are lost by it.
     pub samples: u64,
+    /// What kind of fault, and so what helps.
+    pub kind: Kind,
     /// What is wrong.
     pub reason: String,
+}
+
+/// Kinds of faults, by what helps.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// A chunk is missing or not what was written.
+    #[default]
+    Damaged,
+    /// The dirty bits of a whole chunk are missing or damaged.
+    Bits,
+    /// A frame is what was written and does not decode: its source does not either.
+    Source,
+    /// A sample is not what its source says now.
+    Differs,
 }
 
 /// What was found in one chunk.
@@ -107,7 +124,7 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     if args.json {
         say!("{}", serde_json::to_string_pretty(&report)?);
     } else {
-        print_text(&report)?;
+        text::print(&report)?;
     }
     Ok(if report.ok { Outcome::Done } else { Outcome::Incomplete })
 }
@@ -185,47 +202,3 @@ fn sources(_buffer: &Buffer, args: &Args) -> anyhow::Result<Option<std::convert:
 
 #[cfg(not(feature = "hdf5"))]
 fn compare(_: Option<&std::convert::Infallible>, _: &Buffer, _: ChunkId, _: &mut Checked) {}
-
-fn print_text(report: &Report) -> anyhow::Result<()> {
-    say!(
-        "{}, {}, {}, {}: every checksum and frame looked at",
-        counted(report.chunks, "chunk"),
-        counted(report.samples, "sample"),
-        counted(report.frames, "frame"),
-        bytes(report.bytes as f64)
-    );
-    if let Some(compared) = report.compared {
-        say!("{} compared with the source files", counted(compared, "sample"));
-    }
-    for bad in &report.bad {
-        say!("{bad}");
-    }
-    if report.ok {
-        say!("all is as it was written");
-    } else {
-        say!(
-            "{}, {} lost or wrong; remove the named chunks and run the same rdt-produce command again",
-            counted(report.bad.len() as u64, "fault"),
-            counted(report.bad_samples, "sample")
-        );
-    }
-    Ok(())
-}
-
-impl std::fmt::Display for Bad {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "chunk {:08}", self.chunk)?;
-        if let Some(slot) = self.slot {
-            write!(f, " slot {slot}")?;
-        }
-        if let (Some(dataset), Some(source)) = (&self.dataset, &self.source) {
-            let key = self.episode.as_deref().unwrap_or_default();
-            write!(f, " ({dataset} {source}{}{key}", if key.is_empty() { "" } else { ":" })?;
-            match self.step {
-                Some(step) => write!(f, " step {step})")?,
-                None => write!(f, ")")?,
-            }
-        }
-        write!(f, ": {}", self.reason)
-    }
-}

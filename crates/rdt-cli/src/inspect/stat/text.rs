@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rdt_buffer::BufferState;
 
-use super::{DatasetReport, OmissionReport, Report};
+use super::{DamagedChunk, DatasetReport, OmissionReport, Report};
 use crate::inspect::number::{bytes, counted, grouped};
 
 /// Omissions shown; `--json` has all of them.
@@ -78,13 +78,13 @@ impl fmt::Display for Text<'_> {
         }
         write_omissions(f, "skipped (something is wrong with them)", &r.skipped)?;
         write_omissions(f, "filtered out (by design)", &r.filtered)?;
-        if !r.damaged.is_empty() {
-            writeln!(f, "\ndamaged chunks; rdt-buf verify lists all that is lost:")?;
-            for damaged in &r.damaged {
-                writeln!(f, "  {:08}  {}", damaged.chunk, damaged.reason)?;
-            }
-        }
-        Ok(())
+        write_damaged(f, "damaged chunks; rdt-buf verify lists all that is lost:", &r.damaged)?;
+        write_damaged(
+            f,
+            "chunks without usable bits, their samples whole; the same rdt-produce --fill-up command, \
+             run again, makes the bits anew:",
+            &r.damaged_bits,
+        )
     }
 }
 
@@ -129,6 +129,20 @@ fn write_dataset(f: &mut fmt::Formatter<'_>, d: &DatasetReport) -> fmt::Result {
     let more = d.instructions - examples.len() as u64;
     let more = if more == 0 { String::new() } else { format!(" and {} more", grouped(more)) };
     row(f, "told", format!("{}{more}", examples.join(", ")))
+}
+
+fn write_damaged(f: &mut fmt::Formatter<'_>, title: &str, chunks: &[DamagedChunk]) -> fmt::Result {
+    if chunks.is_empty() {
+        return Ok(());
+    }
+    writeln!(f, "\n{title}")?;
+    for damaged in chunks.iter().take(SHOWN) {
+        writeln!(f, "  {:08}  {}", damaged.chunk, damaged.reason)?;
+    }
+    if chunks.len() > SHOWN {
+        writeln!(f, "  and {} more, see --json", grouped((chunks.len() - SHOWN) as u64))?;
+    }
+    Ok(())
 }
 
 fn write_omissions(f: &mut fmt::Formatter<'_>, title: &str, omissions: &[OmissionReport]) -> fmt::Result {

@@ -9,7 +9,7 @@ use rdt_chunk::{FrameDecoder, ImageCodec, SampleView};
 use rdt_episode::{Dataset, Episode, Verdict, flatten};
 use rdt_schema::{Config, DatasetCard, Origin, Sample};
 
-use super::{Bad, Checked, chunk, difference};
+use super::{Bad, Checked, Kind, chunk, difference};
 use crate::exit::Usage;
 use crate::inspect::locate::causes;
 
@@ -66,7 +66,8 @@ impl Sources {
                     for view in &views {
                         checked.compared += 1;
                         if let Err(error) = self.compare_sample(dataset, &episode, view) {
-                            bad.push(chunk::of_sample(buffer, id, view, causes(&error)));
+                            let fault = chunk::of_sample(buffer, id, view, causes(&error));
+                            bad.push(Bad { kind: Kind::Differs, ..fault });
                         }
                     }
                 }
@@ -75,6 +76,7 @@ impl Sources {
                     sample: None,
                     step: None,
                     samples: views.len() as u64,
+                    kind: Kind::Differs,
                     ..chunk::of_sample(buffer, id, first, causes(&error))
                 }),
             }

@@ -1,9 +1,9 @@
 //! One chunk looked at on its own.
 
 use rdt_buffer::{Buffer, ChunkId};
-use rdt_chunk::{Chunk, ChunkError, FrameDecoder, SampleView};
+use rdt_chunk::{Chunk, ChunkError, FrameCodec, FrameDecoder, SampleView};
 
-use super::{Bad, Checked};
+use super::{Bad, Checked, Kind};
 use crate::inspect::locate::causes;
 
 /// Checks every byte of a chunk, decodes every frame, and looks at its bits.
@@ -27,7 +27,7 @@ pub(super) fn check(buffer: &Buffer, id: ChunkId) -> Checked {
     };
     if let Err(error) = buffer.bits_of(id) {
         // Payload and bits are apart: no sample is lost by it.
-        checked.bad.push(whole(0, causes(&error.into())));
+        checked.bad.push(Bad { kind: Kind::Bits, ..whole(0, causes(&error.into())) });
     }
     if let Err(error) = chunk.verify() {
         checked.bad.extend(blame(buffer, id, &chunk, error));
@@ -48,13 +48,23 @@ fn blame<B: AsRef<[u8]>>(buffer: &Buffer, id: ChunkId, chunk: &Chunk<B>, error: 
             }
         };
         if let Err(error) = view.check(&mut decoder) {
-            bad.push(of_sample(buffer, id, &view, causes(&error.into())));
+            let kind = kind_of(&error);
+            bad.push(Bad { kind, ..of_sample(buffer, id, &view, causes(&error.into())) });
         }
     }
     if bad.is_empty() {
         bad.push(Bad { chunk: id.get(), reason: causes(&error.into()), ..Bad::default() });
     }
     bad
+}
+
+/// A frame's checksum is compared before it is decoded: where a JPEG does not decode, its
+/// bytes are those that were written, and they were taken over from the source.
+fn kind_of(error: &ChunkError) -> Kind {
+    match error {
+        ChunkError::Frame { codec, .. } if *codec == FrameCodec::Jpeg.name() => Kind::Source,
+        _ => Kind::Damaged,
+    }
 }
 
 fn of_whole_chunk<B: AsRef<[u8]>>(id: ChunkId, chunk: &Chunk<B>, error: ChunkError) -> Bad {
@@ -79,6 +89,7 @@ pub(super) fn of_sample(buffer: &Buffer, id: ChunkId, view: &SampleView<'_>, rea
         episode: Some(origin.key.clone()),
         step: Some(view.step()),
         samples: 1,
+        kind: Kind::Damaged,
         reason,
     }
 }

@@ -139,3 +139,11 @@ fn a_person_sees_the_sample() {
     let colours: std::collections::HashSet<&[u8]> = pixels.chunks_exact(3).collect();
     assert!(colours.len() > 2000, "{} colours", colours.len());
 }
+
+#[test]
+fn a_picture_that_cannot_be_written_fails_before_the_report() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("nowhere/sample.png").display().to_string();
+    let run = on("show", libero(), &["40", "--png", &path]).expect(1).says(&["nowhere/sample.png"]);
+    assert_eq!(run.stdout, "");
+}

@@ -112,6 +112,36 @@ fn a_missing_or_damaged_chunk_is_named() {
 }
 
 #[test]
+fn a_chunk_without_bits_is_counted_and_its_bits_are_told_apart() {
+    let buffer = copy();
+    let mut bits: Vec<PathBuf> = std::fs::read_dir(buffer.path().join("bits"))
+        .expect("bits")
+        .map(|entry| entry.expect("an entry").path())
+        .collect();
+    bits.sort();
+    std::fs::remove_file(&bits[0]).expect("bits");
+    flip(&bits[1], 20);
+    let report = on("stat", buffer.path(), &["--json"]).expect(3).json();
+    assert_eq!(report["samples"].as_u64(), Some(SAMPLES));
+    assert_eq!(report["datasets"][0]["coverage"].as_f64(), Some(1.0));
+    assert_eq!(report["damaged"], serde_json::json!([]));
+    assert_eq!(["clean", "dirty"].map(|key| report[key].as_u64()), [SAMPLES - 100, 0].map(Some));
+    let named: Vec<Option<u64>> = report["damaged_bits"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|chunk| chunk["chunk"].as_u64())
+        .collect();
+    assert_eq!(named, [Some(0), Some(1)]);
+    let text = on("stat", buffer.path(), &[]).expect(3).stdout;
+    assert!(text.contains("168 in 4 chunks") && text.contains("--fill-up"), "{text}");
+    // verify names both as well.
+    let report = on("verify", buffer.path(), &["--json"]).expect(3).json();
+    assert_eq!(report["bad_samples"].as_u64(), Some(0));
+    assert_eq!(report["bad"].as_array().map(Vec::len), Some(2), "{report}");
+}
+
+#[test]
 fn what_is_no_buffer_is_refused() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     on("stat", folder.path(), &[]).expect(1).says(&["manifest.json", "rdt-produce"]);
@@ -147,7 +177,8 @@ fn dataset_stat_is_rdts_file() {
     other["agilex"] = written["libero"].clone();
     other["libero"]["state_mean"][0] = 5.into();
     std::fs::write(&path, other.to_string()).expect("a file");
-    on("dataset-stat", libero(), &["--out", &out]).expect(2).says(&["agilex", "--merge"]);
+    let refused = on("dataset-stat", libero(), &["--out", &out]).expect(2).says(&["agilex", "--merge"]);
+    assert_eq!(refused.stdout, "", "nothing is reported as done");
     assert_eq!(read(), other, "nothing was changed");
     on("dataset-stat", libero(), &["--out", &out, "--merge", "--skip-exist"]).expect(0);
     assert_eq!(read()["libero"]["state_mean"][0].as_f64(), Some(5.0));

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use rdt_buffer::Buffer;
 use rdt_schema::dataset_lists::read_statistics;
 use rdt_schema::statistics::DatasetStatistics;
 
 use crate::exit::{Outcome, Usage};
+use crate::inspect::number::counted;
 use crate::inspect::open;
 
 /// Arguments of `rdt-buf dataset-stat`.
@@ -34,28 +36,37 @@ pub struct Args {
 pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     let buffer = open(&args.dir)?;
     let mut all = existing(args)?;
+    check_others(args, &buffer, &all)?;
     for dataset in &buffer.manifest().datasets {
         let name = &dataset.schema.name;
         if args.skip_exist && all.contains_key(name) {
             say!("{name}: kept as it is in {}", args.out.display());
             continue;
         }
-        say!("{name}: from {} episodes", dataset.episodes);
+        say!("{name}: from {}", counted(dataset.episodes, "episode"));
         all.insert(name.clone(), dataset.statistics.clone());
-    }
-    if !args.merge {
-        let names: Vec<&String> = buffer.manifest().datasets.iter().map(|d| &d.schema.name).collect();
-        let others: Vec<&str> = all.keys().filter(|name| !names.contains(name)).map(String::as_str).collect();
-        if !others.is_empty() {
-            return Err(Usage::new(format!(
-                "{} holds other data sets: {}; add --merge to keep them, or give another --out",
-                args.out.display(),
-                others.join(", ")
-            )));
-        }
     }
     write_json(&args.out, &all)?;
     Ok(Outcome::Done)
+}
+
+/// Refuses to drop data sets that an existing file holds. Before anything is printed.
+fn check_others(
+    args: &Args,
+    buffer: &Buffer,
+    existing: &BTreeMap<String, DatasetStatistics>,
+) -> anyhow::Result<()> {
+    let datasets = &buffer.manifest().datasets;
+    let is_other = |name: &&String| !datasets.iter().any(|dataset| dataset.schema.name == **name);
+    let others: Vec<&str> = existing.keys().filter(is_other).map(String::as_str).collect();
+    if args.merge || others.is_empty() {
+        return Ok(());
+    }
+    Err(Usage::new(format!(
+        "{} holds other data sets: {}; add --merge to keep them, or give another --out",
+        args.out.display(),
+        others.join(", ")
+    )))
 }
 
 fn existing(args: &Args) -> anyhow::Result<BTreeMap<String, DatasetStatistics>> {

@@ -35,9 +35,12 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     let located = args.which.find(&buffer)?;
     let sample = decode(&located)?;
     let view = located.view()?;
-    say!("{}", text(&located, &view, &sample)?);
+    // First what can fail: an exit code of 1 after a whole report would be missed.
     if let Some(path) = &args.png {
         picture::sample(path, &sample, view.dataset(), &located.place())?;
+    }
+    say!("{}", text(&located, &view, &sample)?);
+    if let Some(path) = &args.png {
         say!("picture written to {}", path.display());
     }
     Ok(Outcome::Done)

@@ -228,8 +228,7 @@ fn draw_panel(area: &Area<'_>, panel: &Panel<'_>, group: &Group, last: bool) -> 
     let value = |row: usize, entry: u8| f64::from(panel.rows[row * STATE_DIM + usize::from(entry)]);
     let values = || shown.iter().flat_map(|&(_, entry)| (0..count).map(move |row| value(row, entry)));
     let (low, high) = (values().fold(f64::INFINITY, f64::min), values().fold(f64::NEG_INFINITY, f64::max));
-    let gap = ((high - low) * 0.1).max(low.abs().max(high.abs()) * 0.02).max(1e-3);
-    let (low, high) = (low - gap, high + gap);
+    let (low, high) = axis(low, high);
     let x = |row: usize| (panel.start + row as i64) as f64;
 
     let mut chart = ChartBuilder::on(area)
@@ -266,6 +265,24 @@ fn draw_panel(area: &Area<'_>, panel: &Panel<'_>, group: &Group, last: bool) -> 
         chart.draw_series(line).map_err(draw_error)?;
     }
     Ok(())
+}
+
+/// Below this part of the values' size a series counts as constant: what is left is f32's
+/// rounding, and an axis as narrow as that would show it as movement.
+const CONSTANT: f64 = 1e-5;
+
+/// The axis for values from `low` to `high`: a tenth more on both sides, or 2 % of the values'
+/// size if that is more. A constant has a tenth of its size on both sides, zero has 0.5.
+fn axis(low: f64, high: f64) -> (f64, f64) {
+    let (range, size) = (high - low, low.abs().max(high.abs()));
+    let gap = if size <= 1e-6 {
+        0.5
+    } else if range <= size * CONSTANT {
+        size * 0.1
+    } else {
+        (range * 0.1).max(size * 0.02)
+    };
+    (low - gap, high + gap)
 }
 
 /// First and last position of each run of zeros.

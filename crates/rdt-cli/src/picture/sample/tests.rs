@@ -81,3 +81,13 @@ fn padding_is_found_in_runs() {
     assert_eq!(padded_runs(&[0, 0, 1, 0, 1, 0]), [(0, 1), (3, 3), (5, 5)]);
     assert_eq!(padded_runs(&[1, 1]), []);
 }
+
+#[test]
+fn a_constant_gets_an_axis_of_its_own_size() {
+    assert_eq!(axis(0.0, 0.0), (-0.5, 0.5));
+    assert_eq!(axis(2.0, 2.0), (1.8, 2.2));
+    assert_eq!(axis(-2.0, -2.0), (-2.2, -1.8));
+    assert_eq!(axis(0.0, 10.0), (-1.0, 11.0));
+    let (low, high) = axis(2.0, f64::from(2f32.next_up()));
+    assert!(high - low > 0.3, "rounding is no movement: {low} to {high}");
+}

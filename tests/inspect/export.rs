@@ -131,7 +131,8 @@ fn a_bad_sample_stays_dirty_and_is_named() {
     );
     let dirty = std::fs::read(out.path().join("chunk_1/dirty_bit")).expect("bits");
     let bad: Vec<usize> = (0..50).filter(|&slot| dirty[slot] == 1).collect();
-    assert!((1..=3).contains(&bad.len()), "{bad:?}");
+    // Frames stored by reference rest on the damaged one.
+    assert!((1..=10).contains(&bad.len()), "{bad:?}");
     for slot in 0..50 {
         let is_there = out.path().join(format!("chunk_1/sample_{slot}.npz")).exists();
         assert_eq!(is_there, !bad.contains(&slot), "slot {slot}");

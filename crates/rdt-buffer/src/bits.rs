@@ -25,7 +25,7 @@ pub const CLAIMED: u64 = 0x5555_5555_5555_5555;
 /// The delivered bits of a word.
 pub const DELIVERED: u64 = CLAIMED << 1;
 
-const REMEDY: &str = "rdt-produce --clean-dirty makes new ones";
+const REMEDY: &str = "the rdt-produce --fill-up command that made the buffer makes new, clean ones";
 
 /// How many slots of a chunk (or of many) are in which state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

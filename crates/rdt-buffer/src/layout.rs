@@ -35,6 +35,11 @@ pub fn temporary_chunk(dir: &Path, id: ChunkId) -> PathBuf {
     dir.join(TMP).join(format!("{id}.chunk"))
 }
 
+/// Bits that are being written.
+pub fn temporary_bits(dir: &Path, id: ChunkId) -> PathBuf {
+    dir.join(TMP).join(format!("{id}.bits"))
+}
+
 /// The number in a published chunk's file name; `None` for other files.
 pub fn parse_chunk(file_name: &str) -> Option<ChunkId> {
     let id = ChunkId::new(file_name.strip_suffix(".chunk")?.parse().ok()?);

@@ -37,7 +37,7 @@ pub use id::{ChunkId, SampleId, SlotIndex};
 pub use lock::ProducerLock;
 pub use manifest::{BufferState, FORMAT_VERSION, FillSettings, Manifest, ManifestDataset, TextFile};
 pub use reader::Buffer;
-pub use recover::Recovered;
+pub use recover::{Recovered, heal_bits};
 pub use writer::{BufferWriter, NewChunk, Published};
 
 #[cfg(test)]

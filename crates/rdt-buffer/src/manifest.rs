@@ -73,6 +73,8 @@ pub struct FillSettings {
     pub seed: u64,
     /// How frames are stored, as `--image-codec` takes it.
     pub image_codec: String,
+    /// Whether every source frame was decoded before anything was laid out.
+    pub check_frames: bool,
 }
 
 /// A text file, verbatim.
@@ -107,6 +109,9 @@ pub struct ManifestDataset {
     pub steps: u64,
     /// Samples of this data set in the buffer (equal to `steps` unless drawn at random).
     pub samples: u64,
+    /// Digest of name, length and time of change of all `files`, also of those that gave no
+    /// episode, 32 hexadecimal digits: a fill that is run again compares it without opening any.
+    pub source_digest: String,
     /// Digest of its files, episodes and card, 32 hexadecimal digits.
     pub digest: String,
     /// Extremes of a first pass, as `rdt-episode` gave them; null where the card needs none.

@@ -5,9 +5,11 @@
 
 use std::path::Path;
 
+use crate::bits;
 use crate::error::BufferError;
 use crate::id::ChunkId;
 use crate::layout;
+use crate::lock::ProducerLock;
 use crate::storage::{Storage, file_names};
 
 /// What was cleaned away.
@@ -56,6 +58,40 @@ pub(crate) fn recover(storage: &dyn Storage, dir: &Path, filling: bool) -> Resul
         }
     }
     Ok(recovered)
+}
+
+/// Gives each of `chunks` of the buffer that `lock` holds new, clean bits in place of missing or
+/// damaged ones, and says how many needed them. Chunks that are missing or cannot be read are
+/// left as they are.
+///
+/// # Errors
+/// A file cannot be written.
+pub fn heal_bits(lock: &ProducerLock, storage: &dyn Storage, chunks: &[ChunkId]) -> Result<u64, BufferError> {
+    let dir = lock.dir();
+    let mut healed = 0;
+    for &id in chunks {
+        let Ok(chunk) = rdt_chunk::map(&layout::chunk(dir, id)) else { continue };
+        let header = chunk.header();
+        let path = layout::bits(dir, id, header.generation);
+        if bits::count(&path, id, header.generation, header.samples).is_ok() {
+            continue;
+        }
+        for folder in [layout::TMP, layout::BITS].map(|name| dir.join(name)) {
+            storage.create_folder(&folder).map_err(|e| BufferError::io("create", folder, e))?;
+        }
+        // By a rename, so that whoever looks sees the damage or what heals it.
+        let temporary = layout::temporary_bits(dir, id);
+        bits::create(storage, &temporary, id, header.generation, header.samples)?;
+        storage
+            .rename(&temporary, &path)
+            .map_err(|e| BufferError::io("rename a temporary file to", &path, e))?;
+        healed += 1;
+    }
+    if healed > 0 {
+        let folder = dir.join(layout::BITS);
+        storage.sync_folder(&folder).map_err(|e| BufferError::io("sync", folder, e))?;
+    }
+    Ok(healed)
 }
 
 fn names(folder: &Path) -> Result<Vec<String>, BufferError> {

@@ -106,14 +106,19 @@ impl BufferWriter {
     /// The published chunk `id`; `None` where there is none.
     ///
     /// # Errors
-    /// There is a file, and it is no whole chunk.
+    /// There is a file, and its header, lists or bits are not whole.
     pub fn published(&self, id: ChunkId) -> Result<Option<Published>, BufferError> {
         let path = layout::chunk(self.dir(), id);
         if !path.exists() {
             return Ok(None);
         }
         let chunk = rdt_chunk::map(&path).map_err(|source| BufferError::Chunk { chunk: id, source })?;
+        let unreadable = |source| BufferError::Chunk { chunk: id, source };
+        chunk.datasets().map_err(unreadable)?;
+        chunk.episodes().map_err(unreadable)?;
         let header = chunk.header();
+        let bits = layout::bits(self.dir(), id, header.generation);
+        bits::count(&bits, id, header.generation, header.samples)?;
         Ok(Some(Published {
             plan_digest: header.plan_digest,
             samples: header.samples,

@@ -21,11 +21,18 @@ pub enum Event<'a> {
     Skipped(&'a Omission),
     /// An episode is left out by design.
     Filtered(&'a Omission),
-    /// A killed producer's leftovers were cleaned away.
+    /// Leftovers of an earlier start, or of chunks that somebody removed, were cleaned away.
     Recovered(Recovered),
-    /// Published chunks are removed, since the plan has changed since.
+    /// Published chunks are removed, to be written again where the plan has them.
     Withdrawn {
-        /// How many.
+        /// How many hold what the plan no longer has, or has elsewhere.
+        of_another_plan: u64,
+        /// How many are damaged, or have no usable bits.
+        damaged: u64,
+    },
+    /// Dirty bits of a complete buffer were missing or damaged, and are clean now.
+    BitsHealed {
+        /// Of how many chunks.
         chunks: u64,
     },
     /// The plan stands, and writing begins.

@@ -54,9 +54,17 @@ pub(crate) fn fill_on(
     let mut sources = Sources::open(options)?;
     let lock = ProducerLock::acquire(dir)?;
     let former = Manifest::read_if_any(dir)?;
+    let mut healed = 0;
     if let Some(former) = &former {
         resume::check_settings(dir, former, options, &sources)?;
-        if let Some(report) = already_complete(dir, former, &sources, started)? {
+        if former.state == BufferState::Complete {
+            resume::check_files(dir, former, &sources)?;
+            healed = heal(&lock, &*storage, dir)?;
+            if healed > 0 {
+                watch(Event::BitsHealed { chunks: healed });
+            }
+        }
+        if let Some(report) = already_complete(dir, former, healed, started)? {
             former.skipped.iter().for_each(|omission| watch(Event::Skipped(omission)));
             former.filtered.iter().for_each(|omission| watch(Event::Filtered(omission)));
             return Ok(report);
@@ -77,7 +85,7 @@ pub(crate) fn fill_on(
     let mut writer = BufferWriter::start(lock, storage, manifest)?;
     watch(Event::Recovered(writer.recovered()));
 
-    let mut tally = Tally::default();
+    let mut tally = Tally { healed_bits: healed, ..Tally::default() };
     let found_before = found.len();
     loop {
         let bad = Round { options, sources: &sources, plan: &plan, writer: &writer, stop, watch }
@@ -118,6 +126,7 @@ pub(crate) fn fill_on(
 /// What a run has written, and what there was before.
 #[derive(Debug, Default)]
 struct Tally {
+    healed_bits: u64,
     written_chunks: u64,
     written_samples: u64,
     bytes: u64,
@@ -173,15 +182,21 @@ impl Round<'_> {
     /// The chunks that are missing. Withdraws those that the plan no longer has as they are.
     fn compare(&self, tally: &mut Tally) -> Result<Vec<ChunkId>, ProducerError> {
         let chunks = self.plan.chunk_count() as u32;
-        let (mut withdrawn, mut published_samples, mut bytes) = (0, 0, 0);
+        let (mut of_another_plan, mut damaged, mut published_samples, mut bytes) = (0, 0, 0, 0);
         let mut is_there = vec![false; chunks as usize];
         for id in self.writer.published_chunks()? {
             let fits = match self.writer.published(id) {
                 Ok(Some(found)) if found.plan_digest == self.plan.chunk_digest(self.sources, id) => {
                     Some(found)
                 }
-                // Of another plan, or damaged.
-                _ => None,
+                Ok(_) => {
+                    of_another_plan += 1;
+                    None
+                }
+                Err(_) => {
+                    damaged += 1;
+                    None
+                }
             };
             match (fits, is_there.get_mut(id.get() as usize)) {
                 (Some(found), Some(place)) => {
@@ -189,15 +204,12 @@ impl Round<'_> {
                     published_samples += u64::from(found.samples);
                     bytes += found.bytes;
                 }
-                _ => {
-                    self.writer.withdraw(id)?;
-                    withdrawn += 1;
-                }
+                _ => self.writer.withdraw(id)?,
             }
         }
         tally.bytes = bytes;
-        if withdrawn > 0 {
-            (self.watch)(Event::Withdrawn { chunks: withdrawn });
+        if of_another_plan + damaged > 0 {
+            (self.watch)(Event::Withdrawn { of_another_plan, damaged });
         }
         (self.watch)(Event::Planned {
             samples: self.plan.samples(),
@@ -332,22 +344,33 @@ impl Round<'_> {
 fn already_complete(
     dir: &Path,
     former: &Manifest,
-    sources: &Sources,
+    healed_bits: u64,
     started: Instant,
 ) -> Result<Option<FillReport>, ProducerError> {
     if former.state != BufferState::Complete {
         return Ok(None);
     }
-    resume::check_file_counts(dir, former, sources)?;
     let Ok(buffer) = Buffer::open_complete(dir) else {
         return Ok(None);
     };
-    let mut tally = Tally::default();
+    let mut tally = Tally { healed_bits, ..Tally::default() };
     for id in buffer.published_chunks()? {
-        let path = buffer.chunk_path(id);
-        tally.bytes += std::fs::metadata(path).map(|data| data.len()).unwrap_or(0);
+        // What is damaged, another buffer's or without bits is not complete.
+        match (buffer.map(id), buffer.bits_of(id)) {
+            (Ok(chunk), Ok(_)) if chunk.datasets().is_ok() && chunk.episodes().is_ok() => {
+                tally.bytes += chunk.header().file_bytes();
+            }
+            _ => return Ok(None),
+        }
     }
-    Ok(Some(report(former, &tally, started, true)))
+    Ok(Some(report(former, &tally, started, healed_bits == 0)))
+}
+
+/// Gives the chunks of a complete buffer new bits where theirs are missing or damaged. Content
+/// does not depend on them, so no source is read for that.
+fn heal(lock: &ProducerLock, storage: &dyn Storage, dir: &Path) -> Result<u64, ProducerError> {
+    let chunks = Buffer::open(dir)?.published_chunks().unwrap_or_default();
+    Ok(rdt_buffer::heal_bits(lock, storage, &chunks)?)
 }
 
 fn report(manifest: &Manifest, tally: &Tally, started: Instant, already_complete: bool) -> FillReport {
@@ -366,6 +389,7 @@ fn report(manifest: &Manifest, tally: &Tally, started: Instant, already_complete
         datasets: manifest.datasets.iter().map(dataset).collect(),
         bytes: tally.bytes,
         bytes_per_sample: tally.bytes as f64 / manifest.samples.max(1) as f64,
+        healed_bits: tally.healed_bits,
         written_chunks: tally.written_chunks,
         written_samples: tally.written_samples,
         seconds: started.elapsed().as_secs_f64(),

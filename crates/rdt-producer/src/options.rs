@@ -52,6 +52,9 @@ pub struct Options {
     pub num_chunks: Option<u32>,
     /// Seed of all draws.
     pub seed: u64,
+    /// Whether every source frame is decoded before anything is laid out, which finds noise inside
+    /// a picture; its structure is always checked.
+    pub check_frames: bool,
     /// Threads that read and write.
     pub workers: NonZeroUsize,
 }
@@ -70,6 +73,7 @@ impl Options {
             sampling: Sampling::All,
             num_chunks: None,
             seed: 0,
+            check_frames: false,
             workers: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
         }
     }
@@ -82,6 +86,7 @@ impl Options {
             num_chunks: self.num_chunks.filter(|_| self.sampling == Sampling::Random),
             seed: self.seed,
             image_codec: self.codec.to_string(),
+            check_frames: self.check_frames,
         }
     }
 }

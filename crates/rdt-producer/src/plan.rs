@@ -21,8 +21,8 @@ pub struct Plan {
     episodes: Vec<PlannedEpisode>,
     /// Keys of all episodes, one behind the other.
     keys: String,
-    /// Steps of all episodes up to and with each, trimmed ones included: the weights of random
-    /// draws. Empty unless sampling is random.
+    /// Samples of all episodes up to and with each: the weights of random draws, as RDT weights by
+    /// the length that is left after trimming. Empty unless sampling is random.
     lengths: Vec<u64>,
     settings: Settings,
     samples: u64,
@@ -47,6 +47,8 @@ pub struct PlannedDataset {
     pub steps: u64,
     /// Samples in the buffer.
     pub samples: u64,
+    /// Digest of name, length and time of change of all files.
+    pub(crate) source_digest: String,
     /// Digest of files, episodes, card and extremes.
     pub digest: String,
     pub(crate) statistics: StatisticsSum,
@@ -200,7 +202,7 @@ impl Plan {
         let mut sum = 0;
         self.lengths.clear();
         for episode in &self.episodes {
-            sum += u64::from(episode.steps);
+            sum += u64::from(episode.samples);
             self.lengths.push(sum);
         }
         let chunk_size = u64::from(self.settings.chunk_size);
@@ -232,6 +234,10 @@ impl Plan {
         }
         for (dataset, digest) in self.datasets.iter_mut().zip(digests) {
             dataset.digest = digest.finish_hex();
+        }
+        for (index, (dataset, source)) in (0u16..).zip(self.datasets.iter_mut().zip(&sources.list)) {
+            let files = self.files.iter().filter(|file| file.dataset == index);
+            dataset.source_digest = source.digest_of(files.map(|file| file.fingerprint));
         }
     }
 

@@ -26,6 +26,8 @@ pub struct FillReport {
     pub written_chunks: u64,
     /// Samples written by this run.
     pub written_samples: u64,
+    /// Chunks whose dirty bits were missing or damaged, and were made anew.
+    pub healed_bits: u64,
     /// Wall-clock seconds of this run.
     pub seconds: f64,
     /// Of these, seconds that all workers together waited for the device to make files durable.

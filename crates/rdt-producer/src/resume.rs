@@ -13,6 +13,8 @@ use crate::sources::{Source, Sources};
 
 /// Changed files that an error names.
 const EXAMPLES: usize = 5;
+/// What is said where no file's time of change tells.
+const REPLACED: &str = "a file has another length or time of change than then, or was replaced by another";
 
 /// The manifest of a plan. `former` is the one found in the buffer, of which the time of the
 /// start and the episodes found bad while writing are kept.
@@ -33,6 +35,7 @@ pub(crate) fn manifest_of(
         episodes: planned.episodes,
         steps: planned.steps,
         samples: planned.samples,
+        source_digest: planned.source_digest.clone(),
         digest: planned.digest.clone(),
         extremes: source.extremes_json(),
         statistics: planned.statistics.finish(&planned.name),
@@ -76,6 +79,7 @@ pub(crate) fn check_settings(
         ("--image-codec", former.fill.image_codec.clone(), fill.image_codec),
         ("--sampling", former.fill.sampling.clone(), fill.sampling),
         ("--seed", former.fill.seed.to_string(), fill.seed.to_string()),
+        ("--check-frames", former.fill.check_frames.to_string(), fill.check_frames.to_string()),
         ("--num-chunks", chunks(former.fill.num_chunks), chunks(fill.num_chunks)),
         (
             "the list of data sets",
@@ -137,12 +141,20 @@ pub(crate) fn check_sources(
     Ok(())
 }
 
-/// As [`check_sources`], without a plan: only the number of files is held against the manifest.
-pub(crate) fn check_file_counts(
-    dir: &Path,
-    former: &Manifest,
-    sources: &Sources,
-) -> Result<(), ProducerError> {
+/// As [`check_sources`], without a plan: name, length and time of change of every file.
+pub(crate) fn check_files(dir: &Path, former: &Manifest, sources: &Sources) -> Result<(), ProducerError> {
+    check_file_counts(dir, former, sources)?;
+    for (before, source) in former.datasets.iter().zip(&sources.list) {
+        if before.source_digest != source.digest_now() {
+            let change = changed_files(source, former.started_unix_ms).unwrap_or_else(|| REPLACED.into());
+            return Err(changed(dir, source, change));
+        }
+    }
+    Ok(())
+}
+
+/// Only the number of files is held against the manifest.
+fn check_file_counts(dir: &Path, former: &Manifest, sources: &Sources) -> Result<(), ProducerError> {
     for (before, source) in former.datasets.iter().zip(&sources.list) {
         let files = source.dataset.files().len() as u64;
         if before.files != files {
@@ -162,16 +174,7 @@ fn describe(
     planned: &crate::plan::PlannedDataset,
     started_unix_ms: u64,
 ) -> String {
-    let started = UNIX_EPOCH + Duration::from_millis(started_unix_ms);
-    let is_later = |file: &&String| {
-        std::fs::metadata(source.path(file)).and_then(|data| data.modified()).is_ok_and(|at| at > started)
-    };
-    let later: Vec<&str> =
-        source.dataset.files().iter().filter(is_later).take(EXAMPLES).map(String::as_str).collect();
-    let mut text = Vec::new();
-    if !later.is_empty() {
-        text.push(format!("changed since: {}", later.join(", ")));
-    }
+    let mut text: Vec<String> = changed_files(source, started_unix_ms).into_iter().collect();
     if (before.episodes, before.steps) != (planned.episodes, planned.steps) {
         text.push(format!(
             "{} episodes with {} steps then, {} with {} now",
@@ -179,7 +182,18 @@ fn describe(
         ));
     }
     if text.is_empty() {
-        text.push("a file has another length or time of change than then, or was replaced by another".into());
+        text.push(REPLACED.into());
     }
     text.join("; ")
+}
+
+/// Names the first files whose time of change is after the start of the fill.
+fn changed_files(source: &Source, started_unix_ms: u64) -> Option<String> {
+    let started = UNIX_EPOCH + Duration::from_millis(started_unix_ms);
+    let is_later = |file: &&String| {
+        std::fs::metadata(source.path(file)).and_then(|data| data.modified()).is_ok_and(|at| at > started)
+    };
+    let later: Vec<&str> =
+        source.dataset.files().iter().filter(is_later).take(EXAMPLES).map(String::as_str).collect();
+    (!later.is_empty()).then(|| format!("changed since: {}", later.join(", ")))
 }

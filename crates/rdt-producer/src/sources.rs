@@ -6,6 +6,7 @@ use std::time::UNIX_EPOCH;
 use rdt_episode::{Dataset, EpisodeError, Extremes};
 use rdt_schema::{DatasetCard, DatasetSchema};
 
+use crate::digest::Digest;
 use crate::error::ProducerError;
 use crate::options::Options;
 use crate::spec::DatasetSpec;
@@ -92,6 +93,21 @@ impl Source {
         let data = std::fs::metadata(self.path(file)).ok()?;
         let modified = data.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
         Some(Fingerprint { bytes: data.len(), modified_ns: modified.as_nanos() as u64 })
+    }
+
+    /// Digest of the names of all files with these fingerprints, which are in their order.
+    pub(crate) fn digest_of(&self, fingerprints: impl Iterator<Item = Fingerprint>) -> String {
+        let mut digest = Digest::new("rdt source files v1");
+        for (name, fingerprint) in self.dataset.files().iter().zip(fingerprints) {
+            digest.text(name).number(fingerprint.bytes).number(fingerprint.modified_ns);
+        }
+        digest.finish_hex()
+    }
+
+    /// The same of the files as they are now.
+    pub(crate) fn digest_now(&self) -> String {
+        let now = |name: &String| self.fingerprint(name).unwrap_or_default();
+        self.digest_of(self.dataset.files().iter().map(now))
     }
 
     pub(crate) fn path(&self, file: &str) -> PathBuf {

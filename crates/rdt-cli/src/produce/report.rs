@@ -33,9 +33,11 @@ pub struct Predicted<'a> {
 /// The text of a fill's report.
 pub fn filled(filled: &Filled<'_>) -> String {
     let report = filled.report;
+    let buffer = filled.buffer.display();
     let mut text = match report.already_complete {
-        true => format!("{} is already complete\n", filled.buffer.display()),
-        false => format!("filled {}\n", filled.buffer.display()),
+        true => format!("{buffer} is already complete\n"),
+        false if report.written_chunks == 0 => format!("{buffer} is complete again\n"),
+        false => format!("filled {buffer}\n"),
     };
     let FillReport { chunks, chunk_size, samples, episodes, .. } = report;
     text += &format!("  {samples} samples of {episodes} episodes in {chunks} chunks of {chunk_size}\n");

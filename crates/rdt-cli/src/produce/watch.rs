@@ -49,11 +49,17 @@ impl Watch {
                 }
             }
             Event::Recovered(found) if *found != Default::default() => state.print(&format!(
-                "cleaned up after a killed producer: {} temporary files, {} bit files, {} chunks without bits",
+                "cleaned up: {} unfinished files, {} bit files without their chunk, {} chunks without bits",
                 found.temporary_files, found.orphan_bits, found.chunks_without_bits
             )),
-            Event::Withdrawn { chunks } => {
-                state.print(&format!("{chunks} chunks are written again, since the plan has changed"));
+            Event::Withdrawn { of_another_plan, damaged } => state.print(&format!(
+                "removed to be written again: {damaged} damaged chunks, \
+                 {of_another_plan} whose content is not the plan's"
+            )),
+            Event::BitsHealed { chunks } => {
+                state.print(&format!(
+                    "made new, clean bit files where they were missing or damaged: {chunks}"
+                ));
             }
             Event::Planned { samples, chunks, published_samples } => {
                 state.leave();

@@ -101,6 +101,18 @@ fn killed_at_random_times_a_fill_ends_with_the_same_bytes() {
 }
 
 #[test]
+fn a_reader_that_left_is_no_failure() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let args = args(&data_set(folder.path(), 1), &folder.path().join("buffer"));
+    for _ in ["filled", "already complete"] {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let status = produce_command(&args).stdout(writer).stderr(Stdio::null()).status();
+        assert_eq!(status.expect("rdt-produce runs").code(), Some(0));
+    }
+}
+
+#[test]
 fn a_signal_leaves_a_buffer_that_continues() {
     let folder = tempfile::tempdir().expect("a folder");
     let data = data_set(folder.path(), 8);

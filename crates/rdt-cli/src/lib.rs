@@ -9,5 +9,6 @@ pub mod consume;
 pub mod exit;
 pub mod inspect;
 pub mod picture;
+pub mod print;
 pub mod progress;
 pub mod signals;

@@ -1,12 +1,9 @@
 //! Runs a fill or a dry run and reports.
 
-use std::io::Write;
-
-use anyhow::Context;
 use clap::Parser;
 use rdt_cli::exit::{Outcome, Usage};
+use rdt_cli::print;
 use rdt_producer::{ProducerError, StopFlag, fill, predict};
-use serde::Serialize;
 
 use super::args::{Args, Command};
 use super::watch::Watch;
@@ -23,8 +20,8 @@ pub fn run() -> anyhow::Result<Outcome> {
         watch.finish();
         let prediction = prediction.map_err(usage_or_failure)?;
         match args.json {
-            true => print_json(&report::Predicted { dry_run: true, prediction: &prediction })?,
-            false => print(&report::predicted(&prediction))?,
+            true => print::json(&report::Predicted { dry_run: true, prediction: &prediction })?,
+            false => print::text(&report::predicted(&prediction))?,
         }
         return Ok(outcome(prediction.skipped.is_empty()));
     }
@@ -37,8 +34,8 @@ pub fn run() -> anyhow::Result<Outcome> {
     };
     let filled = report::Filled { dry_run: false, buffer: &buffer, report: &result, cpu_ms_per_sample };
     match args.json {
-        true => print_json(&filled)?,
-        false => print(&report::filled(&filled))?,
+        true => print::json(&filled)?,
+        false => print::text(&report::filled(&filled))?,
     }
     Ok(outcome(result.skipped.is_empty()))
 }
@@ -49,13 +46,4 @@ fn outcome(nothing_skipped: bool) -> Outcome {
 
 fn usage_or_failure(error: ProducerError) -> anyhow::Error {
     if error.is_usage() { Usage::from_error(error) } else { error.into() }
-}
-
-fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
-    let text = serde_json::to_string_pretty(value).context("cannot serialise the report")?;
-    print(&(text + "\n"))
-}
-
-fn print(text: &str) -> anyhow::Result<()> {
-    std::io::stdout().write_all(text.as_bytes()).context("cannot write the report to standard output")
 }

@@ -164,6 +164,10 @@ fn ask(file: &SourceFile, dataset: &Dataset) -> hdf5::Result<(Vec<usize>, Kind, 
     let datatype = dataset.dtype()?;
     let element_bytes = datatype.size();
     let kind = kind_of(&datatype, element_bytes);
+    // Behind an external link, addresses count in another file than the one that is open here.
+    if dataset.loc_info()?.fileno != file.library.loc_info()?.fileno {
+        return Ok((shape, kind, element_bytes, by_library(dataset, "an external link")));
+    }
     // A user block shifts HDF5's "no address" to a small number, hence the second condition.
     if let Some(offset) = dataset.offset().filter(|&offset| offset >= file.user_block_bytes()) {
         return Ok((shape, kind, element_bytes, Answer::Storage(Storage::Contiguous { offset })));

@@ -4,6 +4,7 @@ mod bad_files;
 mod damage;
 mod frame_forms;
 mod jpegs;
+mod links;
 mod numbers;
 mod texts;
 

@@ -1,14 +1,21 @@
 //! The structure of a JPEG file: its markers, without decoding.
 //!
 //! Owns what can be known at the speed of a byte search: that the file is whole, has one
-//! picture of three components, and how large it is. Whether the compressed data decode is
-//! the decoder's to say.
+//! picture of three components, how large it is, and that every marker is one that may stand
+//! where it does. Whether the compressed data decode is the decoder's to say: damage that
+//! holds no 0xff byte looks like data.
 
 use memchr::memchr;
 
 const SOI: u8 = 0xd8;
 const EOI: u8 = 0xd9;
 const SOS: u8 = 0xda;
+const DRI: u8 = 0xdd;
+const FIRST_RESTART: u8 = 0xd0;
+const LAST_RESTART: u8 = 0xd7;
+const PROGRESSIVE: u8 = 0xc2;
+/// What this module expects of every picture.
+const COMPONENTS: usize = 3;
 
 /// What is wrong with a JPEG: found, expected.
 #[derive(Debug, PartialEq, Eq)]
@@ -37,11 +44,14 @@ pub(super) fn size(bytes: &[u8]) -> Result<(u32, u32), Flaw> {
 /// Checks the whole structure and returns (height, width). Only NULs may follow the end.
 pub(super) fn check(bytes: &[u8]) -> Result<(u32, u32), Flaw> {
     let mut reader = Reader::start(bytes)?;
-    let (mut size, mut scans) = (None, 0);
+    let (mut size, mut progressive, mut restarts) = (None, false, false);
+    // Components that scans have shown: each once, unless the file is progressive.
+    let mut shown = 0;
     loop {
         let segment = reader.segment()?;
         match segment.marker {
             marker if is_frame_header(marker) => {
+                progressive = marker == PROGRESSIVE;
                 let earlier = size.replace(frame_header(&segment)?);
                 if earlier.is_some() {
                     return flaw(format!("a second frame header at byte {}", segment.at), "one picture");
@@ -51,12 +61,36 @@ pub(super) fn check(bytes: &[u8]) -> Result<(u32, u32), Flaw> {
                 return flaw("picture data without a frame header", "a frame header (SOF) first");
             }
             SOS => {
-                scans += 1;
-                reader.skip_scan()?;
+                shown += match segment.body.first() {
+                    Some(&components @ 1..=3) => usize::from(components),
+                    _ => return flaw(format!("a scan without components at byte {}", segment.at), "1 to 3"),
+                };
+                if !progressive && shown > COMPONENTS {
+                    return flaw(format!("a scan too many at byte {}", segment.at), "every component once");
+                }
+                reader.skip_scan(restarts)?;
             }
             EOI => break,
             SOI => return flaw(format!("a second JPEG start at byte {}", segment.at), "one picture"),
-            _ => {}
+            // Noise inside the data may look like any segment.
+            marker if shown >= COMPONENTS && !progressive => {
+                return flaw(
+                    format!("marker {marker:#04x} at byte {}, in or behind the last scan", segment.at),
+                    "the end marker [ff, d9]",
+                );
+            }
+            DRI => match *segment.body {
+                [high, low] => restarts = (high, low) != (0, 0),
+                _ => return flaw(format!("a restart interval of {} bytes", segment.body.len()), "2"),
+            },
+            // Tables, the number of lines, application data, comments.
+            0xc4 | 0xcc | 0xdb | 0xdc | 0xe0..=0xef | 0xfe => {}
+            marker => {
+                return flaw(
+                    format!("marker {marker:#04x} at byte {}", segment.at),
+                    "a marker of a baseline or progressive JPEG",
+                );
+            }
         }
     }
     if let Some(extra) = bytes[reader.at..].iter().position(|&byte| byte != 0) {
@@ -67,7 +101,8 @@ pub(super) fn check(bytes: &[u8]) -> Result<(u32, u32), Flaw> {
         );
     }
     match size {
-        Some(size) if scans > 0 => Ok(size),
+        Some(size) if shown >= COMPONENTS => Ok(size),
+        Some(_) if shown > 0 => flaw(format!("scans of {shown} components"), "scans of all 3"),
         _ => flaw("a JPEG without picture data", "at least one scan"),
     }
 }
@@ -150,14 +185,28 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Goes over compressed data to the marker that ends it.
-    fn skip_scan(&mut self) -> Result<(), Flaw> {
+    /// Goes over compressed data to the marker that ends it. Restart markers must count up from
+    /// the first, and stand only where the file has a restart interval.
+    fn skip_scan(&mut self, restarts: bool) -> Result<(), Flaw> {
+        let mut next_restart = FIRST_RESTART;
         loop {
             let Some(found) = memchr(0xff, &self.bytes[self.at..]) else { return self.cut_short() };
             self.at += found;
             match self.bytes.get(self.at + 1) {
                 // A stuffed zero, a restart marker: still inside.
-                Some(0x00 | 0xd0..=0xd7) => self.at += 2,
+                Some(0x00) => self.at += 2,
+                Some(&marker @ FIRST_RESTART..=LAST_RESTART) => {
+                    if !restarts || marker != next_restart {
+                        let expected = if restarts {
+                            format!("restart marker {next_restart:#04x}")
+                        } else {
+                            "none, since the file has no restart interval".to_owned()
+                        };
+                        return flaw(format!("restart marker {marker:#04x} at byte {}", self.at), expected);
+                    }
+                    next_restart = if marker == LAST_RESTART { FIRST_RESTART } else { marker + 1 };
+                    self.at += 2;
+                }
                 Some(0xff) => self.at += 1,
                 Some(_) => return Ok(()),
                 None => return self.cut_short(),

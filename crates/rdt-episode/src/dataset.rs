@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use rdt_schema::card::Mapping;
-use rdt_schema::{Config, DatasetCard, DatasetSchema};
+use rdt_schema::{ActionSource, Config, DatasetCard, DatasetSchema};
 
 use crate::convert::{CardConversion, ColumnExtremes, Extremes};
 use crate::source_file::{SourceFile, inside};
@@ -17,6 +17,7 @@ pub struct Dataset {
     root: PathBuf,
     folder: PathBuf,
     files: Vec<String>,
+    duplicates: Vec<(String, String)>,
     min_steps: u32,
     extremes: Option<Extremes>,
     conversion: CardConversion,
@@ -27,8 +28,20 @@ impl Dataset {
     /// a file, the data set is that file, whatever its name.
     ///
     /// # Errors
-    /// [`EpisodeError::Open`] where `root` is missing or not readable, or holds no such file.
+    /// [`EpisodeError::Open`] where `root` is missing or not readable, or holds no such file, or
+    /// the card shifts the actions beyond the configuration's window.
     pub fn open(name: &str, card: DatasetCard, root: &Path, config: &Config) -> Result<Self, EpisodeError> {
+        let schema = card.schema(name, config);
+        let (shift, rows) = (schema.window.action_shift, schema.window.action_source_rows);
+        // The states that follow are always one step ahead, however short the window.
+        if schema.window.action_source == ActionSource::Recorded && shift.unsigned_abs() >= rows {
+            return Err(EpisodeError::open(
+                card.path(),
+                format!("window.shift {shift} with windows of {rows} recorded actions"),
+                format!("a shift from {} to {}", 1 - i32::from(rows), i32::from(rows) - 1),
+                "correct the card, or raise common.action_chunk_size in the configuration",
+            ));
+        }
         let about = std::fs::metadata(root).map_err(|cause| {
             EpisodeError::open(
                 root,
@@ -42,10 +55,12 @@ impl Dataset {
             EpisodeError::open(root, "no absolute path", "a path", "check the current folder")
                 .caused_by(cause)
         })?;
-        let (folder, files) = match (about.is_dir(), root.parent(), root.file_name().and_then(|f| f.to_str()))
+        let (folder, found) = match (about.is_dir(), root.parent(), root.file_name().and_then(|f| f.to_str()))
         {
             (true, ..) => (root.clone(), files::find(&root, &card.files)?),
-            (false, Some(folder), Some(file)) => (folder.to_owned(), vec![file.to_owned()]),
+            (false, Some(folder), Some(file)) => {
+                (folder.to_owned(), files::Found { files: vec![file.to_owned()], duplicates: Vec::new() })
+            }
             _ => {
                 return Err(EpisodeError::open(
                     &root,
@@ -55,6 +70,7 @@ impl Dataset {
                 ));
             }
         };
+        let files::Found { files, duplicates } = found;
         if files.is_empty() {
             return Err(EpisodeError::open(
                 &root,
@@ -64,13 +80,14 @@ impl Dataset {
             ));
         }
         Ok(Self {
-            schema: card.schema(name, config),
+            schema,
             min_steps: card.filter.min_steps.unwrap_or(config.dataset.epsd_len_thresh_low),
             conversion: CardConversion::new(&card, None),
             card,
             root,
             folder,
             files,
+            duplicates,
             extremes: None,
         })
     }
@@ -95,6 +112,12 @@ impl Dataset {
         &self.files
     }
 
+    /// What [`Dataset::files`] leaves out since it is another name of one of them, by a symbolic
+    /// or hard link: (this name, the name in [`Dataset::files`]), sorted.
+    pub fn duplicates(&self) -> &[(String, String)] {
+        &self.duplicates
+    }
+
     /// Absolute path of one of its files.
     pub fn path_of(&self, file: &str) -> PathBuf {
         self.folder.join(file)
@@ -112,13 +135,25 @@ impl Dataset {
     /// # Errors
     /// [`EpisodeError::Open`] where no episode at all can be read.
     pub fn prepare(&mut self) -> Result<(), EpisodeError> {
+        self.prepare_until(&|| false).map(|_finished| ())
+    }
+
+    /// As [`Dataset::prepare`], but ends before the next episode once `stopped` says so. Returns
+    /// whether it came to its end; if not, nothing has changed.
+    ///
+    /// # Errors
+    /// As [`Dataset::prepare`].
+    pub fn prepare_until(&mut self, stopped: &dyn Fn() -> bool) -> Result<bool, EpisodeError> {
         if !self.card.needs_extremes() || self.extremes.is_some() {
-            return Ok(());
+            return Ok(true);
         }
         let mut pass = FirstPass::of(&self.card);
         for file in &self.files {
             let Ok(file) = self.open_file(file) else { continue };
             for key in file.keys() {
+                if stopped() {
+                    return Ok(false);
+                }
                 pass.add(&self.card, &file, key);
             }
         }
@@ -131,7 +166,7 @@ impl Dataset {
             ));
         }
         self.restore(pass.extremes);
-        Ok(())
+        Ok(true)
     }
 
     /// What the first pass found; `None` where the card needs none, or before it.

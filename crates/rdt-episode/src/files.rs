@@ -3,18 +3,46 @@
 //! Owns the walk and the pattern; opens no file. The result does not depend on the order in which
 //! the file system lists folders.
 
+use std::collections::HashMap;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::EpisodeError;
 
-/// Files below `root` that fit `pattern`, relative to it, `/` between folders, sorted. Hidden
-/// files and folders are left out; links to folders are followed, but not in circles.
-pub(crate) fn find(root: &Path, pattern: &str) -> Result<Vec<String>, EpisodeError> {
-    let mut found = Vec::new();
+/// What the walk found: paths relative to its root, `/` between folders, sorted.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    /// Every file once, by the first of its names.
+    pub(crate) files: Vec<String>,
+    /// Further names (symbolic or hard links) of those, each with the first.
+    pub(crate) duplicates: Vec<(String, String)>,
+}
+
+/// A file's device and inode; `None` where it cannot be told.
+type Identity = Option<(u64, u64)>;
+
+/// Files below `root` that fit `pattern`. Hidden files and folders are left out; links to folders
+/// are followed, but not in circles. A file with several names counts once: its steps would weigh
+/// more than others' in every statistic and every epoch.
+pub(crate) fn find(root: &Path, pattern: &str) -> Result<Found, EpisodeError> {
+    let mut names = Vec::new();
     let mut above = Vec::new();
-    walk(root, "", pattern, &mut above, &mut found)?;
-    found.sort();
+    walk(root, "", pattern, &mut above, &mut names)?;
+    names.sort();
+    let mut found = Found::default();
+    let mut first_names: HashMap<(u64, u64), String> = HashMap::new();
+    for (name, identity) in names {
+        match identity.map(|identity| (identity, first_names.get(&identity))) {
+            Some((_, Some(first))) => {
+                found.duplicates.push((name, first.clone()));
+                continue;
+            }
+            Some((identity, None)) => _ = first_names.insert(identity, name.clone()),
+            None => {}
+        }
+        found.files.push(name);
+    }
     Ok(found)
 }
 
@@ -23,7 +51,7 @@ fn walk(
     relative: &str,
     pattern: &str,
     above: &mut Vec<PathBuf>,
-    found: &mut Vec<String>,
+    found: &mut Vec<(String, Identity)>,
 ) -> Result<(), EpisodeError> {
     let unreadable = |cause: std::io::Error| {
         EpisodeError::open(
@@ -59,7 +87,9 @@ fn walk(
         match fs::metadata(&path) {
             Ok(about) if about.is_dir() => walk(&path, &relative, pattern, above, found)?,
             Ok(about) if !about.is_file() => {}
-            _ if fits(&relative, pattern) => found.push(relative),
+            about if fits(&relative, pattern) => {
+                found.push((relative, about.ok().map(|about| (about.dev(), about.ino()))));
+            }
             _ => {}
         }
     }
@@ -117,9 +147,34 @@ mod tests {
         let elsewhere = tempfile::tempdir()?;
         fs::write(elsewhere.path().join("d.hdf5"), "")?;
         std::os::unix::fs::symlink(elsewhere.path(), root.join("linked"))?;
+        let found = find(root, "*.hdf5")?;
         assert_eq!(
-            find(root, "*.hdf5")?,
+            found.files,
             ["b.hdf5", "dangling.hdf5", "linked/d.hdf5", "task/a.hdf5", "task/deep/c.hdf5"]
+        );
+        assert_eq!(found.duplicates, []);
+        Ok(())
+    }
+
+    #[test]
+    fn a_file_with_several_names_is_found_once() -> Result<(), Box<dyn std::error::Error>> {
+        let folder = tempfile::tempdir()?;
+        let root = folder.path();
+        fs::create_dir_all(root.join("other"))?;
+        fs::write(root.join("b.hdf5"), "")?;
+        // The same content in a file of its own is another recording.
+        fs::write(root.join("same.hdf5"), "")?;
+        std::os::unix::fs::symlink(root.join("b.hdf5"), root.join("a.hdf5"))?;
+        fs::hard_link(root.join("b.hdf5"), root.join("other/c.hdf5"))?;
+        // A folder by a second name is nothing but second names.
+        std::os::unix::fs::symlink(root.join("other"), root.join("again"))?;
+        let found = find(root, "*.hdf5")?;
+        assert_eq!(found.files, ["a.hdf5", "same.hdf5"]);
+        let duplicates: Vec<(&str, &str)> =
+            found.duplicates.iter().map(|(name, first)| (name.as_str(), first.as_str())).collect();
+        assert_eq!(
+            duplicates,
+            [("again/c.hdf5", "a.hdf5"), ("b.hdf5", "a.hdf5"), ("other/c.hdf5", "a.hdf5")]
         );
         Ok(())
     }

@@ -221,3 +221,18 @@ fn a_data_set_can_be_one_file_of_any_name() -> Outcome {
     assert_eq!(episode.info().origin.to_string(), "recording.h5");
     Ok(())
 }
+
+#[test]
+fn a_file_with_two_names_is_one_file_of_the_data_set() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    Agilex::default().write(&folder.path().join("episode_0.hdf5"))?;
+    std::fs::create_dir(folder.path().join("again"))?;
+    std::fs::hard_link(folder.path().join("episode_0.hdf5"), folder.path().join("again/episode_9.hdf5"))?;
+    std::os::unix::fs::symlink("episode_0.hdf5", folder.path().join("episode_1.hdf5"))?;
+    let dataset = open(card("agilex"), folder.path())?;
+    let first = "again/episode_9.hdf5";
+    assert_eq!(dataset.files(), [first]);
+    let expected = ["episode_0.hdf5", "episode_1.hdf5"].map(|name| (name.to_owned(), first.to_owned()));
+    assert_eq!(dataset.duplicates(), expected);
+    Ok(())
+}

@@ -102,6 +102,25 @@ fn joints_are_one_commented_block_away() -> Outcome {
 }
 
 #[test]
+fn a_shift_beyond_the_window_is_refused() -> Outcome {
+    let rows = config(64, 2).common.action_chunk_size;
+    let with_shift = |shift: i32| {
+        let card = changed_card("libero", &[("shift: 0", &format!("shift: {shift}"))]);
+        Dataset::open("libero", card, &sample_data("libero"), &config(rows, 2))
+    };
+    for shift in [63, -63] {
+        with_shift(shift)?;
+    }
+    for shift in [64, -64, 1000] {
+        let error = with_shift(shift).map(|_| ()).unwrap_err().to_string();
+        for word in ["libero.yaml", &format!("window.shift {shift} "), "64", "from -63 to 63"] {
+            assert!(error.contains(word), "{word:?} is not in: {error}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
 fn the_shift_is_one_line() -> Outcome {
     let (dataset, episodes) = open(card("libero"))?;
     let (shifted, again) = open(changed_card("libero", &[("shift: 0", "shift: 1")]))?;

@@ -114,6 +114,27 @@ fn extremes_are_needed_and_can_be_restored() -> Outcome {
 }
 
 #[test]
+fn the_first_pass_can_be_stopped_and_made_again() -> Outcome {
+    let folder = folder()?;
+    let open = || Dataset::open("maniskill", card("maniskill"), folder.path(), &config(64, 2));
+    let mut dataset = open()?;
+    let asked = std::cell::Cell::new(0);
+    // At the second of three episodes.
+    let stopped = || {
+        asked.set(asked.get() + 1);
+        asked.get() >= 2
+    };
+    assert!(!dataset.prepare_until(&stopped)?);
+    assert_eq!((asked.get(), dataset.extremes()), (2, None));
+    assert!(dataset.prepare_until(&|| false)?);
+    let mut whole = open()?;
+    whole.prepare()?;
+    assert!(whole.extremes().is_some());
+    assert_eq!(dataset.extremes(), whole.extremes());
+    Ok(())
+}
+
+#[test]
 fn bad_files_do_not_end_the_first_pass() -> Outcome {
     let folder = folder()?;
     std::fs::write(folder.path().join("broken.h5"), "not HDF5")?;

@@ -103,7 +103,17 @@ fn window(file: &CardFile) -> Result<WindowRule, Wrong> {
                 "no shift where window.actions is next_state: action j of step t is state t + 1 + j",
             ));
         }
-        (ActionSource::Recorded, shift) => shift.unwrap_or(0),
+        // How far it may go depends on the configuration, and is checked where the two meet.
+        (ActionSource::Recorded, shift) => {
+            let shift = shift.unwrap_or(0);
+            i16::try_from(shift).map_err(|_| {
+                wrong(
+                    "window.shift",
+                    shift.to_string(),
+                    "a number of steps that is smaller than the action window, forwards or backwards",
+                )
+            })?
+        }
     };
     match rule.actions {
         ActionSource::NextState if !file.action.is_empty() => Err(wrong(

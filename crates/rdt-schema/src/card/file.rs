@@ -67,7 +67,7 @@ pub(super) enum ConvertFile {
 #[serde(deny_unknown_fields)]
 pub(super) struct WindowFile {
     pub actions: ActionSource,
-    pub shift: Option<i16>,
+    pub shift: Option<i64>,
     #[serde(default = "one")]
     pub stretch: u16,
     #[serde(default)]

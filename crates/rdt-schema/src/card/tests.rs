@@ -162,6 +162,10 @@ fn windows_that_contradict_the_actions_are_refused() {
     says(&message, &["action", "empty"]);
     let next_state = no_action.replace("actions: recorded", "actions: next_state");
     assert!(read(&next_state).is_ok());
+    says(
+        &refused("actions: recorded", "actions: recorded\n  shift: 40000"),
+        &["window.shift", "40000", "smaller than the action window"],
+    );
     let shifted = next_state.replace("actions: next_state", "actions: next_state\n  shift: 2");
     says(&read(&shifted).map(|_| ()).unwrap_err().to_string(), &["window.shift", "next_state"]);
     let norm = format!("{next_state}state_norm_of: action\n");

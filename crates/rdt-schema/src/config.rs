@@ -230,6 +230,9 @@ pub enum LanguageEncoder {
 }
 
 impl Config {
+    /// Samples a chunk, at most: what `dataset.buf_chunk_size` and `--chunk-size` may say.
+    pub const MOST_CHUNK_SAMPLES: u32 = 65_536;
+
     /// Reads and checks a configuration file.
     ///
     /// # Errors
@@ -301,6 +304,13 @@ impl Config {
                 ));
             }
         }
+        if self.dataset.buf_chunk_size > Self::MOST_CHUNK_SAMPLES {
+            return Err(value_error(
+                "dataset.buf_chunk_size",
+                self.dataset.buf_chunk_size.to_string(),
+                format!("1 to {} samples a chunk", Self::MOST_CHUNK_SAMPLES),
+            ));
+        }
         if self.common.num_cameras > 4 {
             return Err(value_error(
                 "common.num_cameras",
@@ -343,6 +353,28 @@ impl Config {
                 vision.patch_size.to_string(),
                 format!("at most image_size ({})", vision.image_size),
             ));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chunk_has_at_most_65536_samples() -> Result<(), Box<dyn std::error::Error>> {
+        let base = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../configs/base.yaml"))?;
+        let line =
+            base.lines().find(|line| line.trim_start().starts_with("buf_chunk_size:")).ok_or("no key")?;
+        let read = |samples: u32| {
+            let text = base.replace(line, &format!("  buf_chunk_size: {samples}"));
+            Config::from_text(&text, Path::new("base.yaml"))
+        };
+        assert_eq!(read(65_536)?.dataset.buf_chunk_size, 65_536);
+        let error = read(65_537).map(|_| ()).unwrap_err().to_string();
+        for word in ["base.yaml", "dataset.buf_chunk_size", "65537", "1 to 65536"] {
+            assert!(error.contains(word), "{error}");
         }
         Ok(())
     }

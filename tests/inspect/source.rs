@@ -73,3 +73,37 @@ fn a_moved_source_is_named() {
         .says(&["other", "libero"]);
     on("verify", buffer.path(), &["--against-source", "--source", "libero"]).expect(2).says(&["NAME=PATH"]);
 }
+
+#[test]
+fn frames_are_compared_by_what_they_show() {
+    let (data, buffer) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    copy_folder(&sample_data().join("aloha"), data.path());
+    let dataset = format!("agilex={}", data.path().display());
+    let place = buffer.path().display().to_string();
+    produce(["--fill-up", "--dataset", &dataset, "--buffer", &place]).expect(0);
+    let path = data.path().join("transfer/episode_0.hdf5");
+    let mut bytes = std::fs::read(&path).expect("the sample");
+    let starts: Vec<usize> =
+        (0..bytes.len() - 4).filter(|&at| bytes[at..at + 4] == [0xff, 0xd8, 0xff, 0xe0]).collect();
+    // Another density in the header: other bytes, the same picture.
+    for start in &starts {
+        bytes[start + 14] ^= 3;
+    }
+    std::fs::write(&path, &bytes).expect("the sample");
+    on("verify", buffer.path(), &["--against-source"]).expect(0);
+
+    // One frame becomes its neighbour of eight steps before, which is shorter or as long.
+    let at = (8..starts.len() - 1)
+        .find(|&at| starts[at - 7] - starts[at - 8] <= starts[at + 1] - starts[at] && at > starts.len() / 2)
+        .expect("a frame");
+    let other = bytes[starts[at - 8]..starts[at - 7]].to_vec();
+    bytes[starts[at]..starts[at] + other.len()].copy_from_slice(&other);
+    std::fs::write(&path, &bytes).expect("the sample");
+    let report = on("verify", buffer.path(), &["--against-source", "--json"]).expect(3).json();
+    let bad = report["bad"].as_array().expect("a list");
+    assert!((1..=2).contains(&bad.len()), "a frame is in the windows of two samples: {bad:?}");
+    for fault in bad {
+        assert_eq!(fault["kind"], "differs");
+        assert!(fault["reason"].as_str().expect("a reason").contains("frames of"), "{fault}");
+    }
+}

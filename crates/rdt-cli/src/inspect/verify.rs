@@ -10,6 +10,8 @@ mod against_source;
 mod chunk;
 #[cfg_attr(not(feature = "hdf5"), expect(dead_code, reason = "only sources are compared with"))]
 mod difference;
+#[cfg(feature = "hdf5")]
+mod frame_comparison;
 mod text;
 
 use std::path::PathBuf;

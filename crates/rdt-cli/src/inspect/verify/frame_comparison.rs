@@ -1,0 +1,125 @@
+//! Stored frames against those of their episode, each pair once.
+//!
+//! A frame is in the windows of several samples; what was found of it is kept for one
+//! episode of one chunk. Where a JPEG was taken over as it was, equal bytes are equal
+//! pictures, and nothing is decoded: that it decodes is looked at with the chunk itself.
+
+use std::collections::HashMap;
+
+use rdt_chunk::{FrameCodec, FrameDecoder, FrameView, SampleView};
+use rdt_episode::Episode;
+use rdt_schema::{CameraSlot, DatasetSchema, FrameEncoding, FrameForm};
+
+use super::difference;
+
+/// What is known of the frames of one episode in one chunk.
+pub(super) struct FrameComparison<'a> {
+    episode: &'a Episode,
+    is_lossy: bool,
+    decoder: FrameDecoder,
+    /// By camera, number of the frame in the chunk and step of the episode; `None`: equal.
+    found: HashMap<(usize, u32, u32), Option<String>>,
+    source: Vec<u8>,
+    stored_pixels: Vec<u8>,
+    source_pixels: Vec<u8>,
+}
+
+impl<'a> FrameComparison<'a> {
+    /// Nothing is known yet. With `is_lossy`, frames may differ as JPEGs do.
+    pub(super) fn new(episode: &'a Episode, is_lossy: bool) -> Self {
+        Self {
+            episode,
+            is_lossy,
+            decoder: FrameDecoder::new(),
+            found: HashMap::new(),
+            source: Vec::new(),
+            stored_pixels: Vec::new(),
+            source_pixels: Vec::new(),
+        }
+    }
+
+    /// The episode as its source is now.
+    pub(super) fn episode(&self) -> &'a Episode {
+        self.episode
+    }
+
+    /// The first difference of a sample's frames and their masks from the source's, whose
+    /// windows are those of `schema`; `None` if there is none.
+    ///
+    /// # Errors
+    /// A frame cannot be read or decoded.
+    pub(super) fn first(
+        &mut self,
+        view: &SampleView<'_>,
+        schema: &DatasetSchema,
+    ) -> anyhow::Result<Option<String>> {
+        let (info, window) = (self.episode.info(), &schema.window);
+        let histories = [view.dataset().window.image_history, window.image_history];
+        if histories[0] != histories[1] {
+            let [stored, source] = histories;
+            return Ok(Some(format!("a window has {stored} frames, the source gives {source}")));
+        }
+        let span = window.frame_span(view.step(), info.steps);
+        for slot in CameraSlot::ALL {
+            for history in 0..window.image_history {
+                let (frame, there) = (view.frame(slot, history), info.cameras[slot.index()]);
+                let Some(frame) = frame.filter(|_| there) else {
+                    if view.frame(slot, history).is_some() != there {
+                        let is =
+                            if there { "absent, the source has it" } else { "there, the source lacks it" };
+                        return Ok(Some(format!("camera {} is {is}", slot.name())));
+                    }
+                    continue;
+                };
+                let history = u32::from(history);
+                let valid = window.frame_mask(view.step(), info.first_step, history);
+                if frame.valid != valid {
+                    let name = slot.name();
+                    return Ok(Some(format!(
+                        "the mask of {name} is {}, the source says {valid}",
+                        frame.valid
+                    )));
+                }
+                let index = span.row(history);
+                let key = (slot.index(), frame.number(), index);
+                let difference = match self.found.get(&key) {
+                    Some(known) => known.clone(),
+                    None => {
+                        let difference = self.compare(slot, index, &frame)?;
+                        self.found.insert(key, difference.clone());
+                        difference
+                    }
+                };
+                if difference.is_some() {
+                    return Ok(difference);
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn compare(
+        &mut self,
+        slot: CameraSlot,
+        index: u32,
+        frame: &FrameView<'_>,
+    ) -> anyhow::Result<Option<String>> {
+        let form = self.episode.frame(slot, index, &mut self.source)?;
+        if is_taken_over(frame, &form) && frame.bytes()? == self.source {
+            return Ok(None);
+        }
+        let stored = self.decoder.decode(frame, &mut self.stored_pixels)?;
+        let source = self.decoder.decode_source(&form, &self.source, &mut self.source_pixels)?;
+        Ok(difference::of_pixels(
+            slot,
+            (stored, &self.stored_pixels),
+            (source, &self.source_pixels),
+            self.is_lossy,
+        ))
+    }
+}
+
+/// Whether equal bytes mean equal upright pictures.
+fn is_taken_over(frame: &FrameView<'_>, source: &FrameForm) -> bool {
+    frame.codec == FrameCodec::Jpeg && source.encoding == FrameEncoding::Jpeg && frame.form == *source
+}

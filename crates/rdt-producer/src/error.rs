@@ -47,8 +47,8 @@ pub enum ProducerError {
         skipped: u64,
         /// Episodes left out by design.
         filtered: u64,
-        /// The first few, with their reasons.
-        examples: Vec<Omission>,
+        /// The first of each of the first few reasons, with how many agree.
+        examples: Vec<(Omission, u64)>,
     },
     /// The buffer was begun with other settings.
     #[error(
@@ -82,7 +82,7 @@ pub enum ProducerError {
     /// The plan needs more chunks than allowed.
     #[error(
         "--num-chunks is {limit}, but {samples} samples need {needed} chunks of {chunk_size}; \
-         leave --num-chunks out, raise --chunk-size, or use --follow, which replaces consumed samples"
+         leave --num-chunks out, raise --chunk-size, or use --follow, which replaces consumed samples (not built yet)"
     )]
     TooFewChunks {
         /// Chunks allowed.
@@ -157,10 +157,14 @@ impl ProducerError {
     }
 }
 
-fn first_reason(examples: &[Omission]) -> String {
+fn first_reason(examples: &[(Omission, u64)]) -> String {
     if examples.is_empty() {
         return "check the path and the card's file pattern".into();
     }
+    let describe = |(omission, count): &(Omission, u64)| match count {
+        1 => describe(omission),
+        count => format!("{} (the same of {} more)", describe(omission), count - 1),
+    };
     let reasons: Vec<String> = examples.iter().map(describe).collect();
     format!("the first: {}", reasons.join("; "))
 }

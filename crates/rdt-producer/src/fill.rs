@@ -72,7 +72,7 @@ pub(crate) fn fill_on(
     }
     for (index, source) in sources.list.iter_mut().enumerate() {
         let known = former.as_ref().and_then(|former| former.datasets.get(index));
-        source.prepare(known.map(|dataset| &dataset.extremes))?;
+        source.prepare(known.map(|dataset| &dataset.extremes), stop)?;
     }
     let mut found = former.as_ref().map(|former| former.found_while_writing.clone()).unwrap_or_default();
     found.iter().for_each(|omission| watch(Event::Skipped(omission)));
@@ -98,7 +98,7 @@ pub(crate) fn fill_on(
         found.extend(bad.iter().map(|(_, omission)| omission.clone()));
         plan.skipped.extend(bad.into_iter().map(|(_, omission)| omission));
         plan.remove(&episodes);
-        plan.settle(&sources)?;
+        plan.settle(&sources, stop)?;
         for (source, dataset) in sources.list.iter().zip(plan.datasets()) {
             if dataset.episodes == 0 {
                 return Err(no_episodes(&plan, source));

@@ -1,7 +1,9 @@
 //! What goes into which chunk: a pure function of the accepted episodes and the settings.
 //!
-//! The plan of a million episodes must fit easily, so an episode takes 32 bytes and its key, and
+//! The plan of a million episodes must fit easily, so an episode takes 40 bytes and its key, and
 //! the content of a chunk is computed when it is asked for.
+
+use std::collections::BTreeSet;
 
 use rdt_buffer::ChunkId;
 use rdt_schema::statistics::StatisticsSum;
@@ -10,8 +12,12 @@ use rdt_schema::{Omission, Origin};
 use crate::digest::Digest;
 use crate::draw;
 use crate::error::ProducerError;
+use crate::event::StopFlag;
 use crate::options::{Options, Sampling};
 use crate::sources::{Fingerprint, Sources};
+
+/// Draws that are counted before the stop flag is looked at again.
+const DRAWS_BETWEEN_LOOKS: u64 = 1 << 16;
 
 /// The plan of a fill.
 #[derive(Debug)]
@@ -87,8 +93,8 @@ pub(crate) struct PlannedEpisode {
     /// Position of its first sample among all samples in order.
     start: u64,
     file: u32,
-    key_start: u32,
-    key_bytes: u16,
+    key_start: u64,
+    key_bytes: u32,
     first_step: u32,
     samples: u32,
     steps: u32,
@@ -149,13 +155,13 @@ impl Plan {
         let file = self.files.len() as u32;
         self.files.push(PlannedFile { dataset, index, fingerprint });
         for episode in episodes {
-            let key_start = self.keys.len() as u32;
+            let key_start = self.keys.len() as u64;
             self.keys.push_str(&episode.key);
             self.episodes.push(PlannedEpisode {
                 start: 0,
                 file,
                 key_start,
-                key_bytes: episode.key.len() as u16,
+                key_bytes: episode.key.len() as u32,
                 first_step: episode.first_step,
                 samples: episode.samples,
                 steps: episode.steps,
@@ -166,8 +172,9 @@ impl Plan {
     /// Computes everything that follows from the episodes.
     ///
     /// # Errors
-    /// There are more samples than chunk numbers allow, or than `--num-chunks` does.
-    pub(crate) fn settle(&mut self, sources: &Sources) -> Result<(), ProducerError> {
+    /// There are more samples than chunk numbers allow, or than `--num-chunks` does; somebody asked
+    /// to stop.
+    pub(crate) fn settle(&mut self, sources: &Sources, stop: &StopFlag) -> Result<(), ProducerError> {
         let mut start = 0;
         for dataset in &mut self.datasets {
             (dataset.episodes, dataset.steps, dataset.samples) = (0, 0, 0);
@@ -184,7 +191,7 @@ impl Plan {
                 self.samples = start;
                 self.datasets.iter_mut().for_each(|dataset| dataset.samples = dataset.steps);
             }
-            Sampling::Random => self.settle_draws(start),
+            Sampling::Random => self.settle_draws(start, stop)?,
         }
         let needed = self.chunk_count();
         let chunk_size = self.settings.chunk_size;
@@ -198,7 +205,7 @@ impl Plan {
         Ok(())
     }
 
-    fn settle_draws(&mut self, all_steps: u64) {
+    fn settle_draws(&mut self, all_steps: u64, stop: &StopFlag) -> Result<(), ProducerError> {
         let mut sum = 0;
         self.lengths.clear();
         for episode in &self.episodes {
@@ -211,10 +218,14 @@ impl Plan {
             _ => all_steps,
         };
         for draw in 0..self.samples {
+            if draw % DRAWS_BETWEEN_LOOKS == 0 && stop.is_set() {
+                return Err(ProducerError::InterruptedWhilePlanning);
+            }
             let (episode, _) = self.draw(draw);
             let file = self.episodes[episode].file;
             self.datasets[usize::from(self.files[file as usize].dataset)].samples += 1;
         }
+        Ok(())
     }
 
     fn digest_datasets(&mut self, sources: &Sources) {
@@ -362,6 +373,7 @@ impl Plan {
 
     /// Takes out episodes that were found bad while writing; [`Plan::settle`] must follow.
     pub(crate) fn remove(&mut self, bad: &[usize]) {
+        let bad: BTreeSet<usize> = bad.iter().copied().collect();
         let mut index = 0;
         self.episodes.retain(|_| {
             index += 1;
@@ -371,7 +383,7 @@ impl Plan {
 
     fn key(&self, episode: &PlannedEpisode) -> &str {
         let start = episode.key_start as usize;
-        self.keys.get(start..start + usize::from(episode.key_bytes)).unwrap_or_default()
+        self.keys.get(start..start + episode.key_bytes as usize).unwrap_or_default()
     }
 }
 

@@ -1,5 +1,6 @@
 //! The dry run: the plan, and a few samples encoded into nothing to know bytes and time.
 
+use std::collections::BTreeSet;
 use std::io::{Seek, SeekFrom, Write};
 use std::time::Instant;
 
@@ -18,6 +19,8 @@ use crate::worker::{Fault, Worker};
 const CHUNKS_TRIED: u64 = 4;
 /// Samples of each.
 const SAMPLES_TRIED: usize = 96;
+/// Pieces of a chunk that they are from, at least, where it has so many.
+const PIECES_TRIED: usize = 3;
 
 /// What [`crate::fill`] would do; writes nothing.
 ///
@@ -30,12 +33,13 @@ pub fn predict(
 ) -> Result<Prediction, ProducerError> {
     let mut sources = Sources::open(options)?;
     for source in &mut sources.list {
-        source.prepare(None)?;
+        source.prepare(None, stop)?;
     }
     let plan = scan(&sources, options, &[], stop, watch)?;
     let trial = try_some(options, &sources, &plan, stop)?;
     let share = plan.samples() as f64 / trial.samples.max(1) as f64;
-    let workers = options.workers.get() as f64;
+    let cores = std::thread::available_parallelism().unwrap_or(options.workers);
+    let workers = options.workers.min(cores).get() as f64;
     Ok(Prediction {
         chunks: plan.chunk_count(),
         chunk_size: options.chunk_size,
@@ -70,7 +74,7 @@ fn try_some(
     let tried = plan.chunk_count().min(CHUNKS_TRIED);
     for part in 0..tried {
         let id = ChunkId::new((part * plan.chunk_count() / tried) as u32);
-        let pieces = first_samples(plan.pieces(id), SAMPLES_TRIED);
+        let pieces = some_samples(plan.pieces(id));
         let start = Instant::now();
         match worker.write(id, options.chunk_size, &pieces, Counting::default(), &|| stop.is_set()) {
             Ok((out, summary)) => {
@@ -88,11 +92,23 @@ fn try_some(
     Ok(trial)
 }
 
-fn first_samples(mut pieces: Vec<Piece>, mut samples: usize) -> Vec<Piece> {
+/// Runs of steps from the middle of pieces that are spread over the chunk: the beginning of an
+/// episode, where little moves, compresses better than the rest.
+fn some_samples(mut pieces: Vec<Piece>) -> Vec<Piece> {
+    let samples: usize = pieces.iter().map(|piece| piece.steps.len()).sum();
+    if samples <= SAMPLES_TRIED {
+        return pieces;
+    }
+    let tried = (SAMPLES_TRIED * pieces.len() / samples).max(PIECES_TRIED).min(pieces.len());
+    let run = SAMPLES_TRIED.div_ceil(tried);
+    let chosen: BTreeSet<usize> = (0..tried).map(|part| part * pieces.len() / tried).collect();
+    let mut index = 0;
     pieces.retain_mut(|piece| {
-        piece.steps.truncate(samples);
-        samples -= piece.steps.len();
-        !piece.steps.is_empty()
+        index += 1;
+        let spare = piece.steps.len().saturating_sub(run);
+        piece.steps.drain(..spare / 2);
+        piece.steps.truncate(run);
+        chosen.contains(&(index - 1))
     });
     pieces
 }

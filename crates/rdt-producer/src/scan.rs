@@ -7,9 +7,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use rdt_episode::{EpisodeError, SourceFile, Verdict};
-use rdt_schema::Omission;
+use rdt_chunk::FrameDecoder;
+use rdt_episode::{Episode, EpisodeError, SourceFile, Verdict};
 use rdt_schema::statistics::StatisticsSum;
+use rdt_schema::{CameraSlot, Omission};
 
 use crate::error::{ProducerError, in_full};
 use crate::event::{Event, StopFlag};
@@ -65,9 +66,11 @@ pub fn scan(
         for _ in 0..workers {
             let (receive_job, send_done, jobs, bad) = (receive_job.clone(), send_done.clone(), &jobs, &bad);
             scope.spawn(move || {
+                let mut decoder = options.check_frames.then(FrameDecoder::new);
                 for job in receive_job {
                     let (dataset, file) = jobs[job];
-                    let scanned = scan_file(&sources.list[usize::from(dataset)], file, bad, stop);
+                    let scanned =
+                        scan_file(&sources.list[usize::from(dataset)], file, bad, decoder.as_mut(), stop);
                     if send_done.send((job, scanned)).is_err() {
                         break;
                     }
@@ -77,11 +80,23 @@ pub fn scan(
         drop((receive_job, send_done));
         gather(&mut plan, &jobs, window, send_job, &receive_done, stop, watch)
     })?;
+    for source in &sources.list {
+        for (file, first) in source.dataset.duplicates() {
+            let omission = Omission {
+                dataset: source.spec.name.clone(),
+                source: file.clone(),
+                episode: String::new(),
+                reason: format!("the same file as {first}"),
+            };
+            watch(Event::Filtered(&omission));
+            plan.filtered.push(omission);
+        }
+    }
     plan.skipped.extend(known_bad.iter().cloned());
     for (source, dataset) in sources.list.iter().zip(0u16..) {
         refuse_empty(&plan, source, dataset)?;
     }
-    plan.settle(sources)?;
+    plan.settle(sources, stop)?;
     for (source, dataset) in sources.list.iter().zip(&plan.datasets) {
         if dataset.episodes == 0 {
             return Err(no_episodes(&plan, source));
@@ -131,6 +146,7 @@ fn scan_file(
     source: &Source,
     index: u32,
     bad: &BTreeSet<(&str, &str, &str)>,
+    mut decoder: Option<&mut FrameDecoder>,
     stop: &StopFlag,
 ) -> ScannedFile {
     let name = &source.dataset.files()[index as usize];
@@ -163,10 +179,10 @@ fn scan_file(
         if bad.contains(&(source.spec.name.as_str(), name.as_str(), key.as_str())) {
             continue;
         }
-        match scan_episode(source, &file, key, &mut scanned.statistics) {
+        match scan_episode(source, &file, key, &mut scanned.statistics, decoder.as_deref_mut(), stop) {
             Ok(Ok(episode)) => scanned.episodes.push(episode),
             Ok(Err(reason)) => scanned.filtered.push(omission(key, reason)),
-            Err(error) => scanned.skipped.push(omission(key, in_full(&error))),
+            Err(ProblemOf(reason)) => scanned.skipped.push(omission(key, reason)),
         }
     }
     scanned
@@ -178,12 +194,17 @@ fn scan_episode(
     file: &SourceFile<'_>,
     key: &str,
     statistics: &mut StatisticsSum,
-) -> Result<Result<NewEpisode, String>, EpisodeError> {
+    decoder: Option<&mut FrameDecoder>,
+    stop: &StopFlag,
+) -> Result<Result<NewEpisode, String>, ProblemOf> {
     let episode = match file.episode(key)? {
         Verdict::Accepted(episode) => episode,
         Verdict::Filtered(reason) => return Ok(Err(reason)),
     };
     episode.check_frames()?;
+    if let Some(decoder) = decoder {
+        decode_frames(&episode, decoder, stop)?;
+    }
     let schema = source.dataset.schema();
     let info = episode.info();
     // Steps that are samples are consecutive: the window keeps every step up to a last one.
@@ -196,11 +217,58 @@ fn scan_episode(
     Ok(Ok(NewEpisode { key: key.to_owned(), first_step, samples, steps: info.steps }))
 }
 
+/// Decodes every frame that a sample may show.
+fn decode_frames(episode: &Episode, decoder: &mut FrameDecoder, stop: &StopFlag) -> Result<(), ProblemOf> {
+    let (mut bytes, mut pixels) = (Vec::new(), Vec::new());
+    let info = episode.info();
+    for slot in CameraSlot::ALL.into_iter().filter(|slot| info.cameras[slot.index()]) {
+        for index in 0..info.steps {
+            if stop.is_set() {
+                return Ok(());
+            }
+            bytes.clear();
+            let form = episode.frame(slot, index, &mut bytes)?;
+            decoder
+                .decode_source(&form, &bytes, &mut pixels)
+                .map_err(|error| ProblemOf(format!("{} frame {index}: {}", slot.name(), in_full(&error))))?;
+        }
+    }
+    Ok(())
+}
+
+/// What is wrong with an episode, in words.
+struct ProblemOf(String);
+
+impl From<EpisodeError> for ProblemOf {
+    fn from(error: EpisodeError) -> Self {
+        Self(in_full(&error))
+    }
+}
+
 fn refuse_empty(plan: &Plan, source: &Source, dataset: u16) -> Result<(), ProducerError> {
     match plan.datasets.get(usize::from(dataset)) {
         Some(planned) if planned.statistics.rows() == 0 => Err(no_episodes(plan, source)),
         _ => Ok(()),
     }
+}
+
+/// The first omission of each of the first few reasons, with how many agree with it. What a reason
+/// says of the file or episode itself does not tell two apart.
+fn distinct(omissions: impl Iterator<Item = Omission>) -> Vec<(Omission, u64)> {
+    let mut found: Vec<(String, Omission, u64)> = Vec::new();
+    for omission in omissions {
+        let Omission { source, episode, reason, .. } = &omission;
+        let mut general = reason.replace(source.as_str(), "*");
+        if !episode.is_empty() {
+            general = general.replace(episode.as_str(), "*");
+        }
+        if let Some((.., count)) = found.iter_mut().find(|(known, ..)| *known == general) {
+            *count += 1;
+        } else if found.len() < EXAMPLES {
+            found.push((general, omission, 1));
+        }
+    }
+    found.into_iter().map(|(_, omission, count)| (omission, count)).collect()
 }
 
 /// The error of a data set without a usable episode.
@@ -214,6 +282,6 @@ pub(crate) fn no_episodes(plan: &Plan, source: &Source) -> ProducerError {
         files: source.dataset.files().len() as u64,
         skipped: skipped.len() as u64,
         filtered: filtered.len() as u64,
-        examples: skipped.into_iter().chain(filtered).take(EXAMPLES).collect(),
+        examples: distinct(skipped.into_iter().chain(filtered)),
     }
 }

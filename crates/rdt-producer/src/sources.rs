@@ -8,6 +8,7 @@ use rdt_schema::{DatasetCard, DatasetSchema};
 
 use crate::digest::Digest;
 use crate::error::ProducerError;
+use crate::event::StopFlag;
 use crate::options::Options;
 use crate::spec::DatasetSpec;
 
@@ -75,7 +76,11 @@ impl Source {
     }
 
     /// Takes the extremes of a former run, or makes the first pass where there are none.
-    pub(crate) fn prepare(&mut self, known: Option<&serde_json::Value>) -> Result<(), ProducerError> {
+    pub(crate) fn prepare(
+        &mut self,
+        known: Option<&serde_json::Value>,
+        stop: &StopFlag,
+    ) -> Result<(), ProducerError> {
         if !self.card.needs_extremes() {
             return Ok(());
         }
@@ -85,7 +90,11 @@ impl Source {
                 self.dataset.restore(extremes);
                 Ok(())
             }
-            None => self.dataset.prepare().map_err(|source| self.error(source)),
+            None => match self.dataset.prepare_until(&|| stop.is_set()) {
+                Ok(true) => Ok(()),
+                Ok(false) => Err(ProducerError::InterruptedWhilePlanning),
+                Err(source) => Err(self.error(source)),
+            },
         }
     }
 
@@ -128,6 +137,14 @@ fn check_names(specs: &[DatasetSpec]) -> Result<(), ProducerError> {
         });
     }
     for (index, spec) in specs.iter().enumerate() {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        if !spec.name.chars().all(plain) || !spec.name.contains(|c: char| c.is_ascii_alphanumeric()) {
+            return Err(ProducerError::Argument {
+                argument: "the name of a data set".into(),
+                found: format!("{:?}", spec.name),
+                expected: "letters, digits and . _ - only: it goes into file names and lists".into(),
+            });
+        }
         if specs[..index].iter().any(|before| before.name == spec.name) {
             return Err(ProducerError::Argument {
                 argument: "--dataset".into(),

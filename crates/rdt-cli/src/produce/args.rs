@@ -69,8 +69,8 @@ pub struct Args {
     #[arg(long, value_name = "S", default_value_t = 0)]
     pub seed: u64,
 
-    /// Most chunks the buffer may have (with --sampling random: how many it has).
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    /// Most chunks the buffer may have, at most 1048576 (with --sampling random: how many it has).
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MAX_CHUNKS))]
     pub num_chunks: Option<u32>,
 
     /// Samples a chunk [default: dataset.buf_chunk_size of the configuration].
@@ -85,6 +85,13 @@ pub struct Args {
     /// Which steps: all of them once, or RDT's random draws with replacement, for comparison.
     #[arg(long, value_enum, default_value_t = SamplingArg::All)]
     pub sampling: SamplingArg,
+
+    /// Decode every frame of the sources before anything is laid out, and skip the episodes with one
+    /// that does not decode. Off by default: it costs the CPU time of decoding everything once more,
+    /// several times that of the fill itself. What is always checked is the structure of each frame,
+    /// which noise inside a picture may leave intact.
+    #[arg(long)]
+    pub check_frames: bool,
 
     /// Say what would be made, and make nothing.
     #[arg(long)]
@@ -103,6 +110,9 @@ pub struct Args {
     pub clean_dirty: bool,
 }
 
+/// A thousand million samples in chunks of the usual 1024: enough for all of RDT's data, and a slip
+/// of the hand does not plan for hours.
+const MAX_CHUNKS: i64 = 1 << 20;
 /// More would make a chunk too large to map and checksum as one.
 const MAX_CHUNK_SIZE: i64 = 65_536;
 
@@ -180,6 +190,7 @@ impl Args {
         };
         options.num_chunks = self.num_chunks;
         options.seed = self.seed;
+        options.check_frames = self.check_frames;
         options.workers = self.n_workers.unwrap_or(options.workers);
         Ok(Command { options, buffer: buffer.unwrap_or_else(|| PathBuf::from("buffer")) })
     }

@@ -54,7 +54,7 @@ pub fn filled(filled: &Filled<'_>) -> String {
         if let Some(cpu) = filled.cpu_ms_per_sample {
             text += &format!(", {cpu:.3} ms CPU a sample");
         }
-        text += &format!(", {:.1} s waiting for the device\n", report.sync_seconds);
+        text += &format!(", {:.1} s waiting for the device, all threads together\n", report.sync_seconds);
     }
     text + &omissions(report.skipped.len(), report.filtered.len())
 }

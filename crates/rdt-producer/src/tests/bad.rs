@@ -114,3 +114,44 @@ fn wrong_lists_of_data_sets_are_refused() -> Result {
     assert_eq!(DatasetSpec::parse("a:b=/x=y")?.path, std::path::Path::new("/x=y"));
     Ok(())
 }
+
+#[test]
+fn a_file_that_is_there_twice_is_filtered_and_named() -> Result {
+    let place = Place::new()?;
+    place.episodes("a.hdf5", &[20])?;
+    std::os::unix::fs::symlink(place.path("data/a.hdf5"), place.path("data/b.hdf5"))?;
+    fs::hard_link(place.path("data/a.hdf5"), place.path("data/c.hdf5"))?;
+    let report = make::fill_quietly(&place.options(8, 1)?, &place.path("buffer"))?;
+    assert_eq!((report.samples, report.episodes, report.skipped.len()), (20, 1, 0));
+    let filtered: Vec<_> =
+        report.filtered.iter().map(|left| (left.source.as_str(), left.reason.as_str())).collect();
+    assert_eq!(filtered, ["b.hdf5", "c.hdf5"].map(|file| (file, "the same file as a.hdf5")));
+    Ok(())
+}
+
+#[test]
+fn checking_frames_finds_what_only_decoding_shows() -> Result {
+    let place = Place::new()?;
+    place.episodes("a.hdf5", &[20, 30, 17])?;
+    corrupt_frame(&place, "a.hdf5", "demo_1", 9)?;
+    let mut options = place.options(8, 2)?;
+    let unchecked = predict(&options, &StopFlag::default(), &|_| {})?;
+    assert_eq!(unchecked.skipped.len(), 0, "the scan reads frames without being asked");
+    options.check_frames = true;
+    let checked = predict(&options, &StopFlag::default(), &|_| {})?;
+    assert_eq!((checked.skipped.len(), checked.samples), (1, 37), "{:?}", checked.skipped);
+    assert!(checked.skipped[0].episode.ends_with("demo_1"));
+    Ok(())
+}
+
+#[test]
+fn reasons_that_agree_are_given_once_with_their_number() -> Result {
+    let place = Place::new()?;
+    for file in ["a.hdf5", "b.hdf5", "c.hdf5"] {
+        fs::write(place.path("data").join(file), "not HDF5")?;
+    }
+    let text = make::fill_quietly(&place.options(8, 1)?, &place.path("buffer")).unwrap_err().to_string();
+    assert!(text.contains("a.hdf5") && text.contains("the same of 2 more"), "{text}");
+    assert!(!text.contains("b.hdf5") && !text.contains("c.hdf5"), "{text}");
+    Ok(())
+}

@@ -113,7 +113,7 @@ fn a_chunk_whose_steps_move_gets_another_digest() -> Result {
     let chunk = rdt_buffer::ChunkId::new(3);
     let before = (plan.pieces(chunk), plan.chunk_digest(&sources, chunk));
     plan.remove(&[0]);
-    plan.settle(&sources)?;
+    plan.settle(&sources, &StopFlag::default())?;
     let after = (plan.pieces(chunk), plan.chunk_digest(&sources, chunk));
     assert_eq!((before.0.len(), after.0.len()), (1, 1));
     assert_ne!(before.0[0].steps, after.0[0].steps);
@@ -138,4 +138,55 @@ fn too_few_chunks_are_refused_and_follow_is_named() -> Result {
 #[test]
 fn the_plan_of_a_million_episodes_is_small() {
     assert!(size_of::<crate::plan::PlannedEpisode>() <= 40);
+}
+
+#[test]
+fn draws_are_counted_no_longer_than_until_somebody_asks_to_stop() -> Result {
+    let place = Place::new()?;
+    place.episodes("a.hdf5", &[50])?;
+    let mut options = place.options(1 << 16, 1)?;
+    options.sampling = Sampling::Random;
+    options.num_chunks = Some(1 << 20);
+    let stop = StopFlag::default();
+    // The scan has its own look at the flag: the last file is told right before the draws.
+    let error = predict(&options, &stop, &|event| {
+        if matches!(event, Event::Scanned { files, total } if files == total) {
+            stop.stop();
+        }
+    });
+    assert!(matches!(error, Err(ProducerError::InterruptedWhilePlanning)), "{error:?}");
+    Ok(())
+}
+
+#[test]
+fn names_that_a_file_name_or_list_cannot_hold_are_refused() -> Result {
+    let place = Place::new()?;
+    place.episodes("a.hdf5", &[5])?;
+    let mut options = place.options(8, 1)?;
+    for name in ["a/b", "a\nb", "a b", "..", "\u{e9}"] {
+        options.datasets[0].name = name.into();
+        let error = Sources::open(&options).unwrap_err();
+        assert!(error.is_usage() && error.to_string().contains(&format!("{name:?}")), "{error}");
+    }
+    options.datasets[0].name = "bridge_v2-0.1".into();
+    Sources::open(&options)?;
+    Ok(())
+}
+
+#[test]
+fn random_draws_weigh_an_episode_by_what_trimming_leaves() -> Result {
+    let place = Place::new()?;
+    // Rows rise by 0.21 and 0.24 a step, so 23 and 20 steps of them are before the threshold.
+    place.episodes("a.hdf5", &[30, 90])?;
+    let card = std::fs::read_to_string(place.path("card.yaml"))?;
+    std::fs::write(place.path("card.yaml"), card + "trim_still:\n  array: pos\n  threshold: 5\n")?;
+    let mut options = place.options(64, 1)?;
+    options.sampling = Sampling::Random;
+    options.num_chunks = Some(40);
+    make::fill_quietly(&options, &place.path("buffer"))?;
+    let samples = make::samples_of(&place.path("buffer"))?;
+    let long =
+        samples.iter().filter(|(_, key, _)| key.ends_with("demo_1")).count() as f64 / samples.len() as f64;
+    assert!((long - 70.0 / 77.0).abs() < 0.03, "{long}");
+    Ok(())
 }

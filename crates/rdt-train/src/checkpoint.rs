@@ -5,12 +5,14 @@
 //! renamed; the rename is the commit. A folder that is removed is renamed first too, so a
 //! `checkpoint-N` is never half there.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use rdt_consumer::Position;
 use rdt_schema::Config;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::error::TrainError;
 use crate::rdt_config::rdt_config;
@@ -51,7 +53,7 @@ struct TrainerState {
     config: Config,
 }
 
-/// Writes `checkpoint-<step>` into `folder` and removes the oldest beyond the limit.
+/// Writes `checkpoint-<step>` into `folder` and removes the oldest others beyond the limit.
 ///
 /// # Errors
 /// The folder cannot be written; an unfinished checkpoint is not visible as one.
@@ -95,8 +97,9 @@ pub fn save(
     sync_folder(folder)?;
 
     if let Some(limit) = trainer.settings().checkpoints_total_limit {
-        let all = list(folder)?;
-        for (step, _) in &all[..all.len().saturating_sub(limit)] {
+        let mut others = list(folder)?;
+        others.retain(|(step, _)| *step != progress.step);
+        for (step, _) in &others[..others.len().saturating_sub(limit.saturating_sub(1))] {
             take_away(folder, *step)?;
         }
     }
@@ -138,18 +141,19 @@ fn read_state(path: &Path) -> Result<TrainerState, TrainError> {
     Ok(state)
 }
 
-/// Reads a checkpoint into `trainer`.
+/// Reads a checkpoint into `trainer`; besides the progress, returns the settings that changed
+/// since, one text each.
 ///
 /// # Errors
-/// The checkpoint is not whole, of another network, or of a run whose seed, batch size or
-/// buffer differ, so that going on would not be the same run.
-pub fn load(path: &Path, trainer: &mut Trainer, data: &str) -> Result<Progress, TrainError> {
+/// The checkpoint is not whole, of another network, or of a run whose seed, batch size,
+/// configuration or buffer differ, so that going on would not be the same run.
+pub fn load(
+    path: &Path,
+    trainer: &mut Trainer,
+    config: &Config,
+    data: &str,
+) -> Result<(Progress, Vec<String>), TrainError> {
     let state = read_state(path)?;
-    let wrong = |found: String, expected: &str| TrainError::Content {
-        path: path.join(TRAINER),
-        found,
-        expected: expected.to_owned(),
-    };
     let settings = trainer.settings();
     let saved = &state.settings;
     for (what, saved, given) in [
@@ -158,12 +162,35 @@ pub fn load(path: &Path, trainer: &mut Trainer, data: &str) -> Result<Progress, 
         ("data", state.data.clone(), data.to_owned()),
     ] {
         if saved != given {
-            return Err(wrong(
-                format!("the {what} of its run is {saved}, now it is {given}"),
-                "the same, so that each sample is seen once an epoch; or start a new run in another --output-dir",
-            ));
+            return Err(TrainError::Setting {
+                what: what.into(),
+                found: given,
+                expected: format!(
+                    "{saved} as in the run of {}, so that each sample is seen once an epoch; or start a new \
+                     run in another --output-dir",
+                    path.display()
+                ),
+            });
         }
     }
+    let mut changed = Vec::new();
+    let old = &state.config;
+    differences("common", &json(path, &old.common)?, &json(path, &config.common)?, &mut changed);
+    differences("model", &json(path, &old.model)?, &json(path, &config.model)?, &mut changed);
+    if let Some(Difference { key, saved, given }) = changed.into_iter().next() {
+        return Err(TrainError::Setting {
+            what: format!("{key} of the configuration"),
+            found: given,
+            expected: format!(
+                "{saved} as in the run of {}; give its --config, or start a new run in another --output-dir",
+                path.display()
+            ),
+        });
+    }
+    let mut changed = Vec::new();
+    differences("", &json(path, saved)?, &json(path, settings)?, &mut changed);
+    let changed = changed.iter().map(|Difference { key, saved, given }| format!("{key} {saved} -> {given}"));
+    let changed = changed.collect();
     let layout = trainer.parameters().layout();
     let (first, second) = trainer.optimizer().moments();
     TensorFile::open(&path.join(MODEL))?.load(layout, "", trainer.parameters().flat())?;
@@ -172,7 +199,45 @@ pub fn load(path: &Path, trainer: &mut Trainer, data: &str) -> Result<Progress, 
     moments.load(layout, FIRST_MOMENT, first)?;
     moments.load(layout, SECOND_MOMENT, second)?;
     trainer.resume_at(state.optimizer_updates, state.ema_updates);
-    Ok(state.progress)
+    Ok((state.progress, changed))
+}
+
+/// Whether a folder looks like a checkpoint.
+pub fn exists(path: &Path) -> bool {
+    path.join(TRAINER).is_file()
+}
+
+/// The optimiser steps done at a checkpoint.
+///
+/// # Errors
+/// It is no checkpoint of this program's version.
+pub fn step(path: &Path) -> Result<u64, TrainError> {
+    Ok(read_state(path)?.progress.step)
+}
+
+/// One key whose value is another than in a checkpoint.
+struct Difference {
+    key: String,
+    saved: String,
+    given: String,
+}
+
+fn json(path: &Path, value: &impl Serialize) -> Result<Value, TrainError> {
+    serde_json::to_value(value).map_err(|error| TrainError::file(path.join(TRAINER), "compare")(error.into()))
+}
+
+/// Finds the keys, dotted, at which two values differ.
+fn differences(key: &str, saved: &Value, given: &Value, found: &mut Vec<Difference>) {
+    if let (Value::Object(saved), Value::Object(given)) = (saved, given) {
+        let names: BTreeSet<_> = saved.keys().chain(given.keys()).collect();
+        for name in names {
+            let inner = if key.is_empty() { name.clone() } else { format!("{key}.{name}") };
+            let value = |map: &Map<String, Value>| map.get(name).cloned().unwrap_or(Value::Null);
+            differences(&inner, &value(saved), &value(given), found);
+        }
+    } else if saved != given {
+        found.push(Difference { key: key.to_owned(), saved: saved.to_string(), given: given.to_string() });
+    }
 }
 
 /// The checkpoints of a folder, oldest first, after removing what an interrupted run left.

@@ -33,6 +33,7 @@ pub mod position;
 pub mod pretrained;
 pub mod random;
 pub mod rdt_config;
+mod run_lock;
 pub mod sampler;
 pub mod schedule;
 pub mod settings;

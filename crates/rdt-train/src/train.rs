@@ -19,6 +19,7 @@ use crate::error::TrainError;
 use crate::event_file::EventFile;
 use crate::metrics::Figures;
 use crate::metrics_log::{MetricsLog, SampleRecord, StepRecord};
+use crate::run_lock::RunLock;
 use crate::settings::TrainSettings;
 use crate::trainer::Trainer;
 
@@ -29,7 +30,7 @@ pub enum Start {
     Fresh,
     /// At the newest checkpoint of the output folder, or at step 0 where there is none.
     Latest,
-    /// At this checkpoint.
+    /// At this checkpoint, a path or a name in the output folder, which must hold none later.
     Checkpoint(PathBuf),
 }
 
@@ -54,7 +55,7 @@ pub struct Run<'a> {
     pub tensorboard: bool,
     /// Names what is trained on (number of samples, digest): a checkpoint resumes on the same.
     pub data: &'a str,
-    /// Set from outside to end after the current step.
+    /// Set from outside to end at the last whole step.
     pub stop: &'a AtomicBool,
 }
 
@@ -112,16 +113,22 @@ pub fn train<
 
     // --- where to start ---
     fs::create_dir_all(run.output_dir).map_err(TrainError::file(run.output_dir, "create"))?;
+    let _lock = RunLock::take(run.output_dir)?;
     checkpoint::clean_up(run.output_dir)?;
+    let start = starting_checkpoint(run)?;
     let mut trainer = Trainer::new(run.config, settings.clone(), run.device, run.encoders)?;
     trainer.describe().into_iter().for_each(|line| tell(Event::Note(line)));
     let mut progress = Progress::default();
     // The checkpoint of exactly where the run stands, if there is one.
     let mut saved: Option<PathBuf> = None;
-    match starting_checkpoint(run)? {
+    match start {
         Some(path) => {
-            progress = checkpoint::load(&path, &mut trainer, run.data)?;
+            let (at, changed) = checkpoint::load(&path, &mut trainer, run.config, run.data)?;
+            progress = at;
             tell(Event::Note(format!("resuming from {} at step {}", path.display(), progress.step)));
+            if !changed.is_empty() {
+                tell(Event::Note(format!("changed since then: {}", changed.join(", "))));
+            }
             saved = Some(path);
         }
         None if run.start == Start::Latest => {
@@ -154,7 +161,8 @@ pub fn train<
     let mut batches = batches(progress.position, micro_steps_left).map_err(data_error)?;
 
     // --- the loop: one turn is one optimiser step ---
-    while progress.step < settings.max_train_steps && !run.stop.load(Ordering::Relaxed) {
+    'steps: while progress.step < settings.max_train_steps {
+        let before = progress;
         let started = Instant::now();
         let mut waited = Duration::ZERO;
         let mut accumulated: Option<Tensor> = None;
@@ -165,6 +173,12 @@ pub fn train<
         let mut grad_norm = 0.0;
 
         for micro in 1..=settings.gradient_accumulation_steps {
+            if run.stop.load(Ordering::Relaxed) {
+                // Back to the last whole step: nothing of this one has touched the trainer.
+                progress = before;
+                break 'steps;
+            }
+
             // the data
             let asked = Instant::now();
             let batch = batches.next().ok_or_else(|| out_of_data(&progress))?.map_err(data_error)?;
@@ -192,9 +206,14 @@ pub fn train<
                 // The only place where the host waits for the device.
                 grad_norm = norm.f_double_value(&[])?;
                 check_finite(run.output_dir, &progress, &losses, grad_norm, &sample_ids)?;
+                // RDT moves the average at each micro-step. The weights stay as they are until
+                // the last one, so those moves can wait until the step is sure to be taken.
+                for _ in 1..settings.gradient_accumulation_steps {
+                    trainer.update_ema()?;
+                }
                 trainer.update(gradient, &norm, learning_rate)?;
+                trainer.update_ema()?;
             }
-            trainer.update_ema()?;
         }
         progress.step += 1;
         saved = None;
@@ -253,17 +272,45 @@ pub fn train<
 }
 
 fn starting_checkpoint(run: &Run<'_>) -> Result<Option<PathBuf>, TrainError> {
-    let newest = checkpoint::list(run.output_dir)?.pop().map(|(_, path)| path);
+    let newest = checkpoint::list(run.output_dir)?.pop();
     match (&run.start, newest) {
-        (Start::Checkpoint(path), _) => Ok(Some(path.clone())),
-        (Start::Latest, newest) => Ok(newest),
+        (Start::Checkpoint(path), newest) => {
+            let path = find_checkpoint(path, run.output_dir)?;
+            let step = checkpoint::step(&path)?;
+            match newest {
+                Some((later, newest)) if later > step => Err(TrainError::Setting {
+                    what: "--resume-from-checkpoint".into(),
+                    found: format!("{} at step {step}, and there is {}", path.display(), newest.display()),
+                    expected: "the newest checkpoint of --output-dir; remove the later ones, or use another \
+                               --output-dir"
+                        .into(),
+                }),
+                _ => Ok(Some(path)),
+            }
+        }
+        (Start::Latest, newest) => Ok(newest.map(|(_, path)| path)),
         (Start::Fresh, None) => Ok(None),
-        (Start::Fresh, Some(newest)) => Err(TrainError::Setting {
+        (Start::Fresh, Some((_, newest))) => Err(TrainError::Setting {
             what: "--output-dir".into(),
             found: format!("{}, which holds {}", run.output_dir.display(), newest.display()),
             expected: "a folder without checkpoints; or go on with --resume-from-checkpoint latest".into(),
         }),
     }
+}
+
+/// A checkpoint by its path, or by its name in the output folder, as RDT takes it.
+fn find_checkpoint(given: &Path, output_dir: &Path) -> Result<PathBuf, TrainError> {
+    let named = output_dir.join(given);
+    [given, &named].into_iter().find(|path| checkpoint::exists(path)).map(Path::to_owned).ok_or_else(|| {
+        TrainError::Setting {
+            what: "--resume-from-checkpoint".into(),
+            found: given.display().to_string(),
+            expected: format!(
+                "`latest`, a checkpoint-N folder, or the name of one in {}",
+                output_dir.display()
+            ),
+        }
+    })
 }
 
 fn out_of_data(progress: &Progress) -> TrainError {

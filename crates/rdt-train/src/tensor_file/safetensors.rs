@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{Read, Seek};
 use std::path::Path;
 
@@ -86,10 +86,16 @@ pub fn write(path: &Path, layout: &ParameterLayout, buffers: &[(&str, &Tensor)])
     }
     // What RDT's library writes, and looks for when it reads.
     let info = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+    // The library makes files that only their owner may read; this one gets a new file's mode.
+    let mode = File::create(path)
+        .and_then(|file| file.metadata())
+        .map_err(TrainError::file(path, "create"))?
+        .permissions();
     safetensors::serialize_to_file(tensors, Some(info), path).map_err(|error| {
         let source = std::io::Error::other(error);
         TrainError::File { path: path.to_owned(), action: "write", source }
     })?;
+    fs::set_permissions(path, mode).map_err(TrainError::file(path, "set the mode of"))?;
     File::open(path).and_then(|file| file.sync_all()).map_err(TrainError::file(path, "write"))
 }
 

@@ -42,20 +42,23 @@ pub fn choose(choice: DeviceChoice) -> Result<(Device, String), TrainError> {
     }
 }
 
+/// More threads than this are a slip of the finger, and end in a crash of the OpenMP library.
+const MOST_CPU_THREADS: i32 = 1024;
+
 /// Sets the threads of libtorch's CPU operations: those given, else `OMP_NUM_THREADS`, else all
 /// cores but one. Its threads wait for each other by spinning, so one that shares its core
 /// with a loader thread makes all of them burn their cores: with both cores of two taken, a
 /// step was measured to take 4 times as long.
 ///
 /// # Errors
-/// Less than one thread.
+/// Less than one thread, or more than any machine has.
 pub fn set_cpu_threads(threads: Option<i32>) -> Result<(), TrainError> {
     let threads = match threads {
-        Some(threads) if threads < 1 => {
+        Some(threads) if !(1..=MOST_CPU_THREADS).contains(&threads) => {
             return Err(TrainError::Setting {
                 what: "--cpu-threads".into(),
                 found: threads.to_string(),
-                expected: "at least 1".into(),
+                expected: format!("at least 1 and at most {MOST_CPU_THREADS}"),
             });
         }
         Some(threads) => threads,

@@ -14,8 +14,7 @@ pub enum TrainError {
     )]
     Torch {
         /// libtorch's own words.
-        #[from]
-        source: TchError,
+        source: TorchWords,
     },
     /// The configuration or a flag asks for something that cannot be.
     #[error("{what} is {found}, expected {expected}")]
@@ -72,6 +71,28 @@ pub enum TrainError {
     },
 }
 
+impl From<TchError> for TrainError {
+    fn from(error: TchError) -> Self {
+        Self::Torch { source: TorchWords(error) }
+    }
+}
+
+/// What libtorch says: its first line. The C++ backtrace under it is only for those who set
+/// `RUST_BACKTRACE`.
+#[derive(Debug)]
+pub struct TorchWords(TchError);
+
+impl std::fmt::Display for TorchWords {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let words = self.0.to_string();
+        let all = std::env::var_os("RUST_BACKTRACE").is_some_and(|value| value != "0");
+        f.write_str(if all { &words } else { words.lines().next().unwrap_or_default() })
+    }
+}
+
+// No source: it would print the words again, all of them.
+impl std::error::Error for TorchWords {}
+
 impl TrainError {
     /// A [`TrainError::File`] about `path`, for `map_err`.
     pub(crate) fn file(
@@ -80,5 +101,28 @@ impl TrainError {
     ) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
         move |source| Self::File { path, action, source }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error;
+
+    use tch::{Device, Kind, Tensor};
+
+    use super::*;
+
+    #[test]
+    fn libtorch_is_quoted_in_one_line() -> Result<(), Box<dyn Error>> {
+        let zeros = |n: i64| Tensor::zeros([n], (Kind::Float, Device::Cpu));
+        let torch = zeros(2).f_add(&zeros(3)).err().ok_or("added")?;
+        assert!(torch.to_string().lines().count() > 1, "{torch}");
+        let error = TrainError::from(torch);
+        let said = error.source().ok_or("no cause")?.to_string();
+        if std::env::var_os("RUST_BACKTRACE").is_none() {
+            assert_eq!(said.lines().count(), 1, "{said}");
+        }
+        assert!(said.contains("must match the size"), "{said}");
+        Ok(())
     }
 }

@@ -46,5 +46,5 @@ mod golden_tests;
 #[cfg(test)]
 mod train_tests;
 
-pub use error::TrainError;
+pub use error::{TorchWords, TrainError};
 pub use network::{NetworkShape, Rdt};

@@ -1,16 +1,20 @@
 //! `metrics.jsonl`: one line an optimiser step, for programs; `samples.jsonl`: one line each
 //! time that actions were sampled.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::error::TrainError;
 use crate::metrics::Figures;
+
+/// How long a line may wait in memory: a reader, or a kill, misses no more than that.
+const FLUSH_PERIOD: Duration = Duration::from_secs(2);
 
 impl StepRecord {
     /// Its numbers under RDT's names, where RDT has them.
@@ -84,13 +88,14 @@ pub struct StepRecord {
 pub struct MetricsLog<R> {
     path: PathBuf,
     file: BufWriter<File>,
+    flushed: Instant,
     record: PhantomData<R>,
 }
 
 impl<R: Record> MetricsLog<R> {
     /// Opens the log of `folder` for a run that has done `steps` steps, and returns the
     /// records up to there: lines of steps that a killed run took after its last checkpoint
-    /// are dropped, since they are taken again.
+    /// are dropped, since they are taken again. The old file is whole until the new one is.
     ///
     /// # Errors
     /// The file cannot be read or written.
@@ -105,21 +110,24 @@ impl<R: Record> MetricsLog<R> {
         // A line torn by a kill does not parse, and is one of those taken again.
         let mut records: Vec<R> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
         records.retain(|record| record.step() <= steps);
-        let file = OpenOptions::new()
-            .create(true)
-            .write(true)
-            .truncate(true)
-            .open(&path)
-            .map_err(TrainError::file(&path, "write"))?;
-        let mut log = Self { path, file: BufWriter::new(file), record: PhantomData };
+        let temporary = folder.join(format!(".{}.partial", R::FILE_NAME));
+        let file = File::create(&temporary).map_err(TrainError::file(&temporary, "write"))?;
+        let (file, flushed) = (BufWriter::new(file), Instant::now());
+        let mut log = Self { path: temporary.clone(), file, flushed, record: PhantomData };
         for record in &records {
             log.write(record)?;
         }
         log.flush()?;
+        // A file stays open under its new name.
+        let file = log.file.get_ref();
+        file.sync_all()
+            .and_then(|()| fs::rename(&temporary, &path))
+            .map_err(TrainError::file(&path, "write"))?;
+        log.path = path;
         Ok((log, records))
     }
 
-    /// Appends a line.
+    /// Appends a line; now and then hands all of them to the system.
     ///
     /// # Errors
     /// The disk is full.
@@ -128,7 +136,8 @@ impl<R: Record> MetricsLog<R> {
             serde_json::to_writer(&mut *file, record)?;
             file.write_all(b"\n")
         };
-        line(&mut self.file).map_err(TrainError::file(&self.path, "write"))
+        line(&mut self.file).map_err(TrainError::file(&self.path, "write"))?;
+        if self.flushed.elapsed() < FLUSH_PERIOD { Ok(()) } else { self.flush() }
     }
 
     /// Hands what was written to the system.
@@ -136,6 +145,51 @@ impl<R: Record> MetricsLog<R> {
     /// # Errors
     /// The disk is full.
     pub fn flush(&mut self) -> Result<(), TrainError> {
+        self.flushed = Instant::now();
         self.file.flush().map_err(TrainError::file(&self.path, "write"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type TestResult = Result<(), Box<dyn std::error::Error>>;
+
+    fn record(step: u64) -> StepRecord {
+        StepRecord { step, epoch: 0, loss: 1.0, lr: 1.0, grad_norm: 1.0, samples_per_s: 1.0, data_wait: 0.0 }
+    }
+
+    #[test]
+    fn the_old_log_is_whole_until_the_new_one_takes_its_place() -> TestResult {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join(StepRecord::FILE_NAME);
+        let mut log = MetricsLog::open(folder.path(), 0)?.0;
+        (1..=3).try_for_each(|step| log.write(&record(step)))?;
+        log.flush()?;
+        let (old, content) = (folder.path().join("old"), fs::read(&path)?);
+        fs::hard_link(&path, &old)?;
+        let (mut log, records) = MetricsLog::<StepRecord>::open(folder.path(), 2)?;
+        assert_eq!(fs::read(&old)?, content);
+        assert_eq!(records.len(), 2);
+        log.write(&record(3))?;
+        log.flush()?;
+        assert_eq!(fs::read(&path)?, content);
+        assert_eq!(fs::read_dir(folder.path())?.count(), 2);
+        Ok(())
+    }
+
+    #[test]
+    fn a_line_does_not_wait_long() -> TestResult {
+        let folder = tempfile::tempdir()?;
+        let mut log = MetricsLog::open(folder.path(), 0)?.0;
+        let lines =
+            || fs::read_to_string(folder.path().join(StepRecord::FILE_NAME)).map(|x| x.lines().count());
+        log.write(&record(1))?;
+        assert_eq!(lines()?, 0);
+        std::thread::sleep(FLUSH_PERIOD);
+        log.write(&record(2))?;
+        assert_eq!(lines()?, 2);
+        Ok(())
     }
 }

@@ -1,5 +1,6 @@
 //! Every knob of a run, in one place; saved in its checkpoints.
 
+use rdt_schema::config::EmaConfig;
 use serde::{Deserialize, Serialize};
 use tch::Kind;
 
@@ -78,6 +79,7 @@ impl TrainSettings {
         }
         let not_negative = [
             ("--learning-rate", self.learning_rate.base),
+            ("--lr-power", self.learning_rate.power),
             ("--max-grad-norm", self.max_grad_norm),
             ("--adam-weight-decay", self.adam.weight_decay),
             ("--adam-epsilon", self.adam.epsilon),
@@ -94,4 +96,27 @@ impl TrainSettings {
         }
         Ok(())
     }
+}
+
+/// Checks the ranges of the moving average's configuration.
+///
+/// # Errors
+/// A number out of its range, or not a number; named by its key.
+pub(crate) fn check_ema(ema: &EmaConfig) -> Result<(), TrainError> {
+    let share = |value: f64| (0.0..=1.0).contains(&value);
+    for (key, value, fits, expected) in [
+        ("inv_gamma", ema.inv_gamma, ema.inv_gamma > 0.0 && ema.inv_gamma.is_finite(), "more than 0"),
+        ("power", ema.power, ema.power >= 0.0 && ema.power.is_finite(), "a number from 0 on"),
+        ("min_value", ema.min_value, share(ema.min_value), "0 to 1"),
+        ("max_value", ema.max_value, share(ema.max_value), "0 to 1"),
+    ] {
+        if !fits {
+            return Err(TrainError::Setting {
+                what: format!("model.ema.{key}"),
+                found: value.to_string(),
+                expected: expected.into(),
+            });
+        }
+    }
+    Ok(())
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use rdt_consumer::Position;
 use rdt_schema::Config;
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use crate::batch::TrainingBatch;
 use crate::checkpoint::{self, Progress};
@@ -170,7 +170,7 @@ pub fn train<
         let mut sample_ids = Vec::new();
         let epoch = progress.position.epoch;
         let learning_rate = settings.learning_rate.at(progress.step);
-        let mut grad_norm = 0.0;
+        let (mut loss_mean, mut grad_norm) = (0.0, 0.0);
 
         for micro in 1..=settings.gradient_accumulation_steps {
             if run.stop.load(Ordering::Relaxed) {
@@ -203,9 +203,11 @@ pub fn train<
                 && let Some(gradient) = accumulated.take()
             {
                 let norm = gradient.f_norm()?;
-                // The only place where the host waits for the device.
+                // Here alone the host waits for the device.
                 grad_norm = norm.f_double_value(&[])?;
-                check_finite(run.output_dir, &progress, &losses, grad_norm, &sample_ids)?;
+                loss_mean = mean(&losses)?;
+                let figures = (loss_mean, grad_norm);
+                check_finite(run.output_dir, &progress, figures, &sample_ids)?;
                 // RDT moves the average at each micro-step. The weights stay as they are until
                 // the last one, so those moves can wait until the step is sure to be taken.
                 for _ in 1..settings.gradient_accumulation_steps {
@@ -223,7 +225,7 @@ pub fn train<
         let record = StepRecord {
             step: progress.step,
             epoch,
-            loss: mean(&losses)?,
+            loss: loss_mean,
             lr: learning_rate,
             grad_norm,
             samples_per_s: sample_ids.len() as f64 / seconds,
@@ -319,12 +321,10 @@ fn out_of_data(progress: &Progress) -> TrainError {
     TrainError::Data { source: message.into() }
 }
 
+/// Their mean, fetched from the device in one piece.
 fn mean(losses: &[Tensor]) -> Result<f64, TrainError> {
-    let mut sum = 0.0;
-    for loss in losses {
-        sum += loss.f_double_value(&[])?;
-    }
-    Ok(sum / losses.len().max(1) as f64)
+    let losses = Vec::<f64>::try_from(Tensor::f_stack(losses, 0)?.f_to_kind(Kind::Double)?)?;
+    Ok(losses.iter().sum::<f64>() / losses.len().max(1) as f64)
 }
 
 /// Stops a run whose loss or gradient is not a number, before the update: the weights stay
@@ -332,11 +332,9 @@ fn mean(losses: &[Tensor]) -> Result<f64, TrainError> {
 fn check_finite(
     folder: &Path,
     progress: &Progress,
-    losses: &[Tensor],
-    grad_norm: f64,
+    (loss, grad_norm): (f64, f64),
     samples: &[u64],
 ) -> Result<(), TrainError> {
-    let loss = mean(losses)?;
     let (what, value) = match (loss.is_finite(), grad_norm.is_finite()) {
         (true, true) => return Ok(()),
         (false, _) => ("loss", loss),

@@ -14,7 +14,7 @@ use crate::metrics::Figures;
 use crate::optimizer::{self, AdamW};
 use crate::policy::Policy;
 use crate::pretrained;
-use crate::settings::TrainSettings;
+use crate::settings::{TrainSettings, check_ema};
 
 /// Network, optimiser, moving average and encoders of a run.
 pub struct Trainer {
@@ -43,6 +43,7 @@ impl Trainer {
         encoders: &EncoderFolders,
     ) -> Result<Self, TrainError> {
         settings.check()?;
+        check_ema(&config.model.ema)?;
         let (seed, kind) = (settings.seed, settings.mixed_precision.kind());
         let (policy, layout) = Policy::new(config, encoders, seed, device, kind)?;
         let parameters = FlatParameters::initial(layout, settings.seed, device)?;

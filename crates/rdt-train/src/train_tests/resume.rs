@@ -124,3 +124,20 @@ fn a_checkpoint_may_be_given_by_its_name_in_the_output_folder() -> TestResult {
     assert!(named("checkpoint-1")?.finished);
     Ok(())
 }
+
+#[test]
+fn what_is_out_of_range_is_refused_by_name() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let mut config = tiny()?;
+    config.model.ema.power = f64::NAN;
+    let start = |config, knobs: &TrainSettings| {
+        refusal(run_config(config, folder.path(), knobs, Start::Fresh, Script::default()))
+    };
+    assert!(start(&config, &settings(1))?.contains("model.ema.power is NaN"));
+    let mut knobs = settings(1);
+    knobs.learning_rate.power = f64::NAN;
+    assert!(start(&tiny()?, &knobs)?.contains("--lr-power is NaN"));
+    let threads = crate::device::set_cpu_threads(Some(10_000_000)).err().ok_or("accepted")?.to_string();
+    assert!(threads.contains("--cpu-threads is 10000000"), "{threads}");
+    Ok(())
+}

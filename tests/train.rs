@@ -105,6 +105,24 @@ fn wrong_usage_ends_with_2_and_says_what_to_do() {
     place.train(1, &["--adam-beta1", "1.5"]).expect(2).says(&["--adam-beta1", "less than 1"]);
     place.train(0, &[]).expect(2).says(&["--max-train-steps", "at least 1"]);
     place.train(1, &["--cpu-threads", "0"]).expect(2).says(&["--cpu-threads"]);
+    place.train(1, &["--cpu-threads", "10000000"]).expect(2).says(&["--cpu-threads", "at most"]);
+    place.train(1, &["--lr-power", "nan"]).expect(2).says(&["--lr-power"]);
+    place.train(1, &["--resume-from-checkpoint", "checkpoint-7"]).expect(2).says(&["checkpoint-7"]);
+    place.edit_config("num_cameras: 3", "num_cameras: 1");
+    place.train(1, &[]).expect(0).says(&["num_cameras is 1: right_wrist"]);
+}
+
+#[test]
+fn the_configuration_is_by_default_the_buffers_own() {
+    let place = Place::new();
+    fs::remove_file(&place.config).expect("config");
+    let args = place.args(&["--max-train-steps", "1"]);
+    let (config, rest) = args.split_at(2);
+    assert_eq!(config[0], "--config");
+    consume(rest).expect(0);
+    consume([rest, &["--resume-from-checkpoint", "latest", "--seed", "9"].map(str::to_owned)].concat())
+        .expect(2)
+        .says(&["--seed is 9"]);
 }
 
 #[test]

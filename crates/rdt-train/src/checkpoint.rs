@@ -38,6 +38,9 @@ pub struct Progress {
     pub micro_step: u64,
     /// The next batch.
     pub position: Position,
+    /// Samples that could not be read and were replaced.
+    #[serde(default)]
+    pub replaced_samples: u64,
 }
 
 /// `trainer.json`.

@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use rdt_consumer::Position;
@@ -57,6 +57,8 @@ pub struct Run<'a> {
     pub data: &'a str,
     /// Set from outside to end at the last whole step.
     pub stop: &'a AtomicBool,
+    /// Counted from outside: samples of this process's batches that others stand in for.
+    pub replaced_samples: &'a AtomicU64,
 }
 
 /// Sampling while training.
@@ -87,6 +89,8 @@ pub struct Ended {
     pub checkpoint: PathBuf,
     /// All records of the run, those before a resume included.
     pub records: Vec<StepRecord>,
+    /// Samples that could not be read and were replaced, before a resume too.
+    pub replaced_samples: u64,
 }
 
 /// Trains until all steps are done or `run.stop` is set; both end with a checkpoint.
@@ -161,6 +165,7 @@ pub fn train<
     let mut batches = batches(progress.position, micro_steps_left).map_err(data_error)?;
 
     // --- the loop: one turn is one optimiser step ---
+    let replaced_before = progress.replaced_samples;
     'steps: while progress.step < settings.max_train_steps {
         let before = progress;
         let started = Instant::now();
@@ -218,6 +223,7 @@ pub fn train<
             }
         }
         progress.step += 1;
+        progress.replaced_samples = replaced_before + run.replaced_samples.load(Ordering::Relaxed);
         saved = None;
 
         // records
@@ -270,7 +276,8 @@ pub fn train<
         Some(path) => path,
         None => checkpoint::save(run.output_dir, &trainer, run.config, run.data, progress)?,
     };
-    Ok(Ended { finished: progress.step >= settings.max_train_steps, checkpoint, records })
+    let finished = progress.step >= settings.max_train_steps;
+    Ok(Ended { finished, checkpoint, records, replaced_samples: progress.replaced_samples })
 }
 
 fn starting_checkpoint(run: &Run<'_>) -> Result<Option<PathBuf>, TrainError> {

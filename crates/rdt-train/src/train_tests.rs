@@ -2,7 +2,7 @@
 
 use std::error::Error;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use rdt_consumer::Position;
 use rdt_schema::{Config, STATE_DIM};
@@ -121,6 +121,8 @@ struct Script<'a> {
     stop_at: Option<Position>,
     /// The batch there is infinite.
     poison: Option<Position>,
+    /// So many of its samples are replaced.
+    replaced: u64,
     /// Called with each line of the log.
     log: Option<&'a dyn Fn(&str)>,
 }
@@ -153,6 +155,7 @@ fn run_config(
         tensorboard: false,
         data: "made up",
         stop: &stop,
+        replaced_samples: &AtomicU64::new(script.replaced),
     };
     let stop_ref = &stop;
     let batches = move |start: Position, _: u64| {

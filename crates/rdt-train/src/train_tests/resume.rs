@@ -141,3 +141,14 @@ fn what_is_out_of_range_is_refused_by_name() -> TestResult {
     assert!(threads.contains("--cpu-threads is 10000000"), "{threads}");
     Ok(())
 }
+
+#[test]
+fn a_resumed_run_remembers_the_samples_replaced_before() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let count = |steps: u64, replaced: u64| -> Result<u64, Box<dyn Error>> {
+        let script = Script { replaced, ..Default::default() };
+        Ok(run_with(folder.path(), &settings(steps), Start::Latest, script)?.replaced_samples)
+    };
+    assert_eq!((count(1, 2)?, count(2, 0)?, count(3, 1)?), (2, 2, 3));
+    Ok(())
+}

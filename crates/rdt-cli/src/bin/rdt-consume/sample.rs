@@ -7,6 +7,7 @@ use std::sync::Arc;
 use rdt_buffer::Buffer;
 use rdt_consumer::{BatchShape, Delivery, LastBatch, Loader, LoaderOptions, OnBadSample};
 use rdt_schema::Config;
+use rdt_train::TrainError;
 use rdt_train::checkpoint;
 use rdt_train::device;
 use rdt_train::export::Which;
@@ -79,7 +80,7 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     let (policy, layout) = Policy::new(&config, &(&args.encoders).into(), run_seed, device, kind)
         .map_err(super::train::usage_of_settings)?;
     policy.describe().iter().for_each(|line| eprintln!("{line}"));
-    let flat = layout.zeros(device)?;
+    let flat = layout.zeros(device).map_err(TrainError::from)?;
     TensorFile::open(&Which::from(args.weights).file(&args.checkpoint))?.load(&layout, "", &flat)?;
     let weights = policy.weights(&layout, &flat)?;
     let mut loader = loader(&buffer, &config, args.sample, args.seed)?;

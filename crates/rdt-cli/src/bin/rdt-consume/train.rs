@@ -6,13 +6,14 @@
 
 use std::collections::HashSet;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread::available_parallelism;
 
 use anyhow::Context;
 use rdt_buffer::{Buffer, SampleId};
 use rdt_consumer::{Loader, LoaderOptions, Position};
-use rdt_schema::Config;
+use rdt_schema::{CameraSlot, Config};
 use rdt_train::TrainError;
 use rdt_train::device;
 use rdt_train::encoder::EncoderFolders;
@@ -40,11 +41,15 @@ const REPORTED_STEPS: usize = 10;
 /// Wrong usage or configuration; a buffer or output folder that cannot be used; a run that
 /// fails or is stopped.
 pub fn run(args: &Args) -> anyhow::Result<Outcome> {
-    let config = Config::from_file(&args.config).map_err(Usage::from_error)?;
     let Some(buffer_dir) = &args.buffer else {
         return Err(Usage::new("--buffer is missing; give the folder that rdt-produce filled"));
     };
     let buffer = Arc::new(Buffer::open_complete(buffer_dir)?);
+    let config = match &args.config {
+        Some(file) => Config::from_file(file),
+        None => Config::from_text(&buffer.manifest().config.text, &buffer.manifest().config.path),
+    };
+    let config = config.map_err(Usage::from_error)?;
     let workers = match args.dataloader_num_workers {
         0 => available_parallelism().map_or(1, usize::from),
         given => given,
@@ -56,9 +61,12 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     let data = format!("{} samples, plan {}", buffer.sample_count(), buffer.manifest().plan_digest);
     eprintln!("device: {} ({why})", if device.is_cuda() { "cuda" } else { "cpu" });
     eprintln!("data: {data}, {workers} loader threads");
+    hidden_cameras(&buffer, &config).iter().for_each(|line| eprintln!("{line}"));
+    flags::epochs_note(args, buffer.sample_count()).iter().for_each(|line| eprintln!("{line}"));
 
     let stop = signals::stop_flag("saving a checkpoint")?;
     let encoders = EncoderFolders::from(&args.encoders);
+    let replaced = AtomicU64::new(0);
     let run = Run {
         config: &config,
         settings: &settings,
@@ -74,6 +82,7 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
         tensorboard: matches!(args.report_to, ReportTo::Tensorboard),
         data: &data,
         stop: &stop,
+        replaced_samples: &replaced,
     };
     let progress = Progress::new("training", settings.max_train_steps, "steps");
     let batches = buffer.sample_count().div_ceil(settings.train_batch_size.into()).max(1);
@@ -90,21 +99,17 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     let period = u64::try_from(args.sample_period).ok().filter(|&period| period > 0);
     let evaluation = period.map(|period| Evaluation { period, figures: &mut figures });
     let (report, bad_samples) = mpsc::channel::<String>();
-    let mut lost = 0;
     let ended = train(
         &run,
         |start, micro_steps| {
             let last = start.batch.saturating_add(micro_steps);
             let end = Some(Position { epoch: start.epoch + last / batches, batch: last % batches });
             let loader = Loader::new(Arc::clone(&buffer), LoaderOptions { start, end, ..options })?;
-            Ok(Watched { loader, report, reported: HashSet::new() })
+            Ok(Watched { loader, report, reported: HashSet::new(), replaced: &replaced })
         },
         evaluation,
         &mut |event| {
-            for line in bad_samples.try_iter() {
-                lost += 1;
-                progress.print(&line);
-            }
+            bad_samples.try_iter().for_each(|line| progress.print(&line));
             match event {
                 Event::Note(line) => progress.print(&line),
                 Event::Sampled(record) => {
@@ -117,12 +122,24 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
         },
     );
     progress.finish();
-    for line in bad_samples.try_iter() {
-        lost += 1;
-        eprintln!("{line}");
-    }
+    bad_samples.try_iter().for_each(|line| eprintln!("{line}"));
     let ended = ended.map_err(usage_of_settings)?;
-    finish(args, &ended, lost)
+    finish(args, &ended)
+}
+
+/// A line for each data set with cameras that the buffer holds and the network does not see.
+fn hidden_cameras(buffer: &Buffer, config: &Config) -> Vec<String> {
+    let seen = usize::from(config.common.num_cameras);
+    let mut lines = Vec::new();
+    for schema in buffer.manifest().schemas() {
+        let hidden = CameraSlot::ALL.into_iter().skip(seen).filter(|slot| schema.cameras[slot.index()]);
+        let names: Vec<_> = hidden.map(CameraSlot::name).collect();
+        if !names.is_empty() {
+            let (dataset, names) = (&schema.name, names.join(", "));
+            lines.push(format!("data set {dataset}: not trained on, since num_cameras is {seen}: {names}"));
+        }
+    }
+    lines
 }
 
 /// A setting that cannot be is wrong usage.
@@ -133,7 +150,7 @@ pub(super) fn usage_of_settings(error: TrainError) -> anyhow::Error {
     }
 }
 
-fn finish(args: &Args, ended: &Ended, lost: usize) -> anyhow::Result<Outcome> {
+fn finish(args: &Args, ended: &Ended) -> anyhow::Result<Outcome> {
     let curve = args.output_dir.join("loss.png");
     let points: Vec<(u64, f64)> = ended.records.iter().map(|record| (record.step, record.loss)).collect();
     if !points.is_empty() {
@@ -155,23 +172,25 @@ fn finish(args: &Args, ended: &Ended, lost: usize) -> anyhow::Result<Outcome> {
             ended.checkpoint.display()
         );
     }
-    Ok(if lost == 0 { Outcome::Done } else { Outcome::Incomplete })
+    Ok(if ended.replaced_samples == 0 { Outcome::Done } else { Outcome::Incomplete })
 }
 
 /// A loader that names each unreadable sample as soon as the batch that met it is out.
-struct Watched {
+struct Watched<'a> {
     loader: Loader,
     report: mpsc::Sender<String>,
     reported: HashSet<SampleId>,
+    replaced: &'a AtomicU64,
 }
 
-impl Iterator for Watched {
+impl Iterator for Watched<'_> {
     type Item = <Loader as Iterator>::Item;
 
     fn next(&mut self) -> Option<Self::Item> {
         let batch = self.loader.next();
         for bad in self.loader.bad_samples() {
             if self.reported.insert(bad.sample) {
+                self.replaced.fetch_add(1, Ordering::Relaxed);
                 // Nobody listens once the run has ended.
                 let _ = self.report.send(bad.to_string());
             }

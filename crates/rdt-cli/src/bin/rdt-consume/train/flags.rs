@@ -26,9 +26,9 @@ pub struct Args {
     /// Checkpoints, metrics.jsonl and loss.png go here
     #[arg(long, value_name = "DIR", default_value = "checkpoints")]
     pub output_dir: PathBuf,
-    /// Sizes of windows and network
-    #[arg(long, visible_alias = "config-path", value_name = "FILE", default_value = "configs/base.yaml")]
-    pub config: PathBuf,
+    /// Sizes of windows and network [default: the configuration that the buffer was filled with]
+    #[arg(long, visible_alias = "config-path", value_name = "FILE")]
+    pub config: Option<PathBuf>,
     // No doc comment: it would become the help of the whole program.
     #[command(flatten)]
     pub encoders: EncoderFlags,
@@ -48,7 +48,7 @@ pub struct Args {
     /// Optimiser steps of the whole run; goes before --num-train-epochs
     #[arg(long)]
     pub max_train_steps: Option<u64>,
-    /// Passes over the buffer
+    /// Passes over the buffer; ends with the last whole optimiser step in them
     #[arg(long, default_value_t = 1)]
     pub num_train_epochs: u64,
     /// Highest learning rate (RDT's scripts use 1e-4)
@@ -75,7 +75,7 @@ pub struct Args {
     /// Checkpoints kept; the oldest go first [default: all]
     #[arg(long)]
     pub checkpoints_total_limit: Option<usize>,
-    /// Go on from a checkpoint: a folder, or `latest` in --output-dir
+    /// Go on from a checkpoint: a folder, its name in --output-dir, or `latest` there
     #[arg(long, value_name = "PATH|latest")]
     pub resume_from_checkpoint: Option<PathBuf>,
     /// Optimiser steps between samplings of actions, logged as RDT's figures; -1: never
@@ -234,8 +234,7 @@ pub(super) fn loader_options(args: &Args, config: &Config, workers: usize) -> an
 /// One is out of its range.
 pub(super) fn settings(args: &Args, samples: u64) -> Result<TrainSettings, TrainError> {
     let batches = samples.div_ceil(args.train_batch_size.max(1).into());
-    let an_epoch = batches.div_ceil(args.gradient_accumulation_steps.max(1));
-    let total_steps = args.max_train_steps.unwrap_or(args.num_train_epochs.saturating_mul(an_epoch));
+    let total_steps = args.max_train_steps.unwrap_or_else(|| epochs_steps(args, batches).0);
     let scale = match args.scale_lr {
         true => args.gradient_accumulation_steps as f64 * f64::from(args.train_batch_size),
         false => 1.0,
@@ -266,6 +265,38 @@ pub(super) fn settings(args: &Args, samples: u64) -> Result<TrainSettings, Train
     };
     settings.check()?;
     Ok(settings)
+}
+
+/// The whole optimiser steps in the asked passes of `batches` each, and the batches left over.
+/// Passes too short for a single step still make one.
+fn epochs_steps(args: &Args, batches: u64) -> (u64, u64) {
+    let a_step = args.gradient_accumulation_steps.max(1);
+    let all = args.num_train_epochs.saturating_mul(batches);
+    if all > 0 && all < a_step { (1, 0) } else { (all / a_step, all % a_step) }
+}
+
+/// What the log says where `--num-train-epochs` does not come out even.
+pub(super) fn epochs_note(args: &Args, samples: u64) -> Option<String> {
+    let batches = samples.div_ceil(args.train_batch_size.max(1).into());
+    let (steps, left) = epochs_steps(args, batches);
+    let all = args.num_train_epochs.saturating_mul(batches);
+    let a_step = args.gradient_accumulation_steps;
+    if args.max_train_steps.is_some() || all == 0 {
+        None
+    } else if all < a_step {
+        Some(format!(
+            "--num-train-epochs {} is {all} batches, fewer than the {a_step} of one step: that step reads on into \
+             the next epoch",
+            args.num_train_epochs
+        ))
+    } else if left > 0 {
+        Some(format!(
+            "--num-train-epochs {} is {all} batches: {steps} steps of {a_step}; the last {left} are left out",
+            args.num_train_epochs
+        ))
+    } else {
+        None
+    }
 }
 
 impl From<Schedule> for ScheduleKind {
@@ -310,6 +341,27 @@ mod tests {
     struct Program {
         #[command(flatten)]
         args: Args,
+    }
+
+    #[test]
+    fn epochs_end_with_the_last_whole_step_and_the_log_says_what_is_left() -> Result<(), TrainError> {
+        let at = |samples: u64, more: &[&str]| -> Result<(u64, Option<String>), TrainError> {
+            let line =
+                ["x", "--buffer", "b", "--train-batch-size", "2", "--gradient-accumulation-steps", "4"];
+            let args = Program::parse_from([&line[..], more].concat()).args;
+            Ok((settings(&args, samples)?.max_train_steps, epochs_note(&args, samples)))
+        };
+        // 11 batches are 2 steps of 4; three passes of them are 8 steps.
+        let (steps, note) = at(21, &[])?;
+        assert_eq!(steps, 2);
+        assert!(note.is_some_and(|note| note.contains("the last 3 are left out")));
+        assert_eq!(at(21, &["--num-train-epochs", "3"])?.0, 8);
+        assert_eq!(at(24, &[])?, (3, None));
+        let (steps, note) = at(3, &[])?;
+        assert_eq!(steps, 1);
+        assert!(note.is_some_and(|note| note.contains("into the next epoch")));
+        assert_eq!(at(21, &["--max-train-steps", "5"])?, (5, None));
+        Ok(())
     }
 
     #[test]

@@ -42,7 +42,7 @@ fn buffer_form() -> String {
 fn steps_frames_and_counts_start_at_the_cut() {
     let place = Place::new();
     std::fs::write(place.path("card.yaml"), buffer_form()).expect("a card");
-    let file = hdf5::File::create(place.path("data/episode_0.hdf5")).expect("a file");
+    let file = crate::support::hdf5_files().create(place.path("data/episode_0.hdf5")).expect("a file");
     let rows =
         |shift: usize| -> Vec<f64> { (0..STEPS * 14).map(|i| value(i / 14 + shift, i % 14)).collect() };
     let pixels: Vec<u8> = (0..STEPS).flat_map(|row| vec![row as u8; 4 * 4 * 3]).collect();

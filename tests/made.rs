@@ -168,7 +168,7 @@ impl Place {
 
     /// Writes `data/FILE`.
     pub fn file(&self, name: &str, episodes: &[Episode]) -> &Self {
-        let file = hdf5::File::create(self.path("data").join(name)).expect("an HDF5 file");
+        let file = crate::support::hdf5_files().create(self.path("data").join(name)).expect("an HDF5 file");
         for (index, episode) in episodes.iter().enumerate() {
             episode.write(&file, index).expect("an episode");
         }
@@ -179,7 +179,7 @@ impl Place {
     pub fn corrupt_frame(&self, name: &str, episode: usize, frame: usize) {
         let path = self.path("data").join(name);
         let (at, bytes) = {
-            let file = hdf5::File::open(&path).expect("an HDF5 file");
+            let file = crate::support::hdf5_files().open(&path).expect("an HDF5 file");
             let rgb = file.dataset(&format!("data/demo_{episode}/rgb")).expect("frames");
             let chunk = rgb.chunk_info(frame).expect("a frame");
             (chunk.addr, chunk.size)

@@ -106,3 +106,11 @@ pub fn fill_libero(buffer: &Path, more: &[&str]) -> Run {
     args.extend(more);
     produce(args)
 }
+
+/// How tests open HDF5 files: without the library's lock, which would live on in a program
+/// that another test starts while the file is open.
+pub fn hdf5_files() -> hdf5::FileBuilder {
+    let mut builder = hdf5::File::with_options();
+    builder.with_fapl(|list| list.file_locking(false));
+    builder
+}

@@ -68,7 +68,7 @@ fn states_and_frames_are_the_files_own() {
     let folder = sample_data().join("libero");
     let files = std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
     let path = files.into_iter().find(|path| path.extension().is_some_and(|e| e == "hdf5")).expect("a file");
-    let file = hdf5::File::open(path).expect("HDF5");
+    let file = crate::support::hdf5_files().open(path).expect("HDF5");
     for sample in &samples {
         let group = file.group(&sample.key).expect("the episode");
         let step = sample.step_id as usize;

@@ -35,7 +35,7 @@ fn jpegs_and_other_codecs_are_compared_too() {
 #[test]
 fn a_changed_source_is_told_with_episode_and_step() {
     let (data, buffer) = with_own_source();
-    let file = hdf5::File::open_rw(data.path().join(FILE)).expect("the sample");
+    let file = crate::support::hdf5_files().open_rw(data.path().join(FILE)).expect("the sample");
     let actions = file.dataset("data/demo_1/actions").expect("actions");
     let mut values = actions.read_raw::<f64>().expect("actions");
     values[40 * 7] += 0.25;

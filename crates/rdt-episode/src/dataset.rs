@@ -112,8 +112,8 @@ impl Dataset {
         &self.files
     }
 
-    /// What [`Dataset::files`] leaves out since it is another name of one of them, by a symbolic
-    /// or hard link: (this name, the name in [`Dataset::files`]), sorted.
+    /// Those of [`Dataset::files`] that are further names of a file, by a symbolic or hard link:
+    /// (this name, the first one), sorted.
     pub fn duplicates(&self) -> &[(String, String)] {
         &self.duplicates
     }

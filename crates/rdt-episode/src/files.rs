@@ -13,9 +13,9 @@ use crate::EpisodeError;
 /// What the walk found: paths relative to its root, `/` between folders, sorted.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
-    /// Every file once, by the first of its names.
+    /// Every name.
     pub(crate) files: Vec<String>,
-    /// Further names (symbolic or hard links) of those, each with the first.
+    /// Those that are further names (symbolic or hard links) of a file, each with the first.
     pub(crate) duplicates: Vec<(String, String)>,
 }
 
@@ -23,8 +23,8 @@ pub(crate) struct Found {
 type Identity = Option<(u64, u64)>;
 
 /// Files below `root` that fit `pattern`. Hidden files and folders are left out; links to folders
-/// are followed, but not in circles. A file with several names counts once: its steps would weigh
-/// more than others' in every statistic and every epoch.
+/// are followed, but not in circles. A file with several names is there once a name, as somebody
+/// who makes links to weigh it more wants; that nobody does so unawares, the names are told.
 pub(crate) fn find(root: &Path, pattern: &str) -> Result<Found, EpisodeError> {
     let mut names = Vec::new();
     let mut above = Vec::new();
@@ -34,10 +34,7 @@ pub(crate) fn find(root: &Path, pattern: &str) -> Result<Found, EpisodeError> {
     let mut first_names: HashMap<(u64, u64), String> = HashMap::new();
     for (name, identity) in names {
         match identity.map(|identity| (identity, first_names.get(&identity))) {
-            Some((_, Some(first))) => {
-                found.duplicates.push((name, first.clone()));
-                continue;
-            }
+            Some((_, Some(first))) => found.duplicates.push((name.clone(), first.clone())),
             Some((identity, None)) => _ = first_names.insert(identity, name.clone()),
             None => {}
         }
@@ -157,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_with_several_names_is_found_once() -> Result<(), Box<dyn std::error::Error>> {
+    fn further_names_of_a_file_are_told() -> Result<(), Box<dyn std::error::Error>> {
         let folder = tempfile::tempdir()?;
         let root = folder.path();
         fs::create_dir_all(root.join("other"))?;
@@ -169,7 +166,7 @@ mod tests {
         // A folder by a second name is nothing but second names.
         std::os::unix::fs::symlink(root.join("other"), root.join("again"))?;
         let found = find(root, "*.hdf5")?;
-        assert_eq!(found.files, ["a.hdf5", "same.hdf5"]);
+        assert_eq!(found.files, ["a.hdf5", "again/c.hdf5", "b.hdf5", "other/c.hdf5", "same.hdf5"]);
         let duplicates: Vec<(&str, &str)> =
             found.duplicates.iter().map(|(name, first)| (name.as_str(), first.as_str())).collect();
         assert_eq!(

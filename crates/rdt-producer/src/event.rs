@@ -21,6 +21,17 @@ pub enum Event<'a> {
     Skipped(&'a Omission),
     /// An episode is left out by design.
     Filtered(&'a Omission),
+    /// Files of a data set have several names (links); their episodes are there once a name.
+    SeveralNames {
+        /// The data set.
+        dataset: &'a str,
+        /// A further name.
+        file: &'a str,
+        /// The first name of the same file.
+        first: &'a str,
+        /// Further names beside this one.
+        more: u64,
+    },
     /// Leftovers of an earlier start, or of chunks that somebody removed, were cleaned away.
     Recovered(Recovered),
     /// Published chunks are removed, to be written again where the plan has them.

@@ -81,15 +81,9 @@ pub fn scan(
         gather(&mut plan, &jobs, window, send_job, &receive_done, stop, watch)
     })?;
     for source in &sources.list {
-        for (file, first) in source.dataset.duplicates() {
-            let omission = Omission {
-                dataset: source.spec.name.clone(),
-                source: file.clone(),
-                episode: String::new(),
-                reason: format!("the same file as {first}"),
-            };
-            watch(Event::Filtered(&omission));
-            plan.filtered.push(omission);
+        if let [(file, first), rest @ ..] = source.dataset.duplicates() {
+            let dataset = &source.spec.name;
+            watch(Event::SeveralNames { dataset, file, first, more: rest.len() as u64 });
         }
     }
     plan.skipped.extend(known_bad.iter().cloned());

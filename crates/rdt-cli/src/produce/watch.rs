@@ -48,6 +48,10 @@ impl Watch {
                     _ => {}
                 }
             }
+            Event::SeveralNames { dataset, file, first, more } => state.print(&format!(
+                "note: {dataset}: {file} is the same file as {first}, and {more} more names are of files that \
+                 are there already: their episodes count once a name"
+            )),
             Event::Recovered(found) if *found != Default::default() => state.print(&format!(
                 "cleaned up: {} unfinished files, {} bit files without their chunk, {} chunks without bits",
                 found.temporary_files, found.orphan_bits, found.chunks_without_bits

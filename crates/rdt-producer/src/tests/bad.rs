@@ -116,16 +116,20 @@ fn wrong_lists_of_data_sets_are_refused() -> Result {
 }
 
 #[test]
-fn a_file_that_is_there_twice_is_filtered_and_named() -> Result {
+fn a_file_with_several_names_counts_once_a_name_and_is_told() -> Result {
     let place = Place::new()?;
     place.episodes("a.hdf5", &[20])?;
     std::os::unix::fs::symlink(place.path("data/a.hdf5"), place.path("data/b.hdf5"))?;
     fs::hard_link(place.path("data/a.hdf5"), place.path("data/c.hdf5"))?;
-    let report = make::fill_quietly(&place.options(8, 1)?, &place.path("buffer"))?;
-    assert_eq!((report.samples, report.episodes, report.skipped.len()), (20, 1, 0));
-    let filtered: Vec<_> =
-        report.filtered.iter().map(|left| (left.source.as_str(), left.reason.as_str())).collect();
-    assert_eq!(filtered, ["b.hdf5", "c.hdf5"].map(|file| (file, "the same file as a.hdf5")));
+    let told = std::sync::Mutex::new(Vec::new());
+    let watch = |event: Event<'_>| {
+        if let Event::SeveralNames { file, first, more, .. } = event {
+            told.lock().unwrap().push((file.to_owned(), first.to_owned(), more));
+        }
+    };
+    let report = fill(&place.options(8, 1)?, &place.path("buffer"), &StopFlag::default(), &watch)?;
+    assert_eq!((report.samples, report.episodes, report.filtered.len()), (60, 3, 0));
+    assert_eq!(told.into_inner().unwrap(), [("b.hdf5".into(), "a.hdf5".into(), 1)]);
     Ok(())
 }
 

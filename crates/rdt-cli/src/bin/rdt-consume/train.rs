@@ -44,12 +44,14 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     let Some(buffer_dir) = &args.buffer else {
         return Err(Usage::new("--buffer is missing; give the folder that rdt-produce filled"));
     };
+    // What the user wrote comes before what the buffer holds.
+    let given = args.config.as_deref().map(Config::from_file).transpose().map_err(Usage::from_error)?;
     let buffer = Arc::new(Buffer::open_complete(buffer_dir)?);
-    let config = match &args.config {
-        Some(file) => Config::from_file(file),
-        None => Config::from_text(&buffer.manifest().config.text, &buffer.manifest().config.path),
+    let filled_with = &buffer.manifest().config;
+    let config = match given {
+        Some(config) => config,
+        None => Config::from_text(&filled_with.text, &filled_with.path).map_err(Usage::from_error)?,
     };
-    let config = config.map_err(Usage::from_error)?;
     let workers = match args.dataloader_num_workers {
         0 => available_parallelism().map_or(1, usize::from),
         given => given,

@@ -20,7 +20,7 @@ pub fn line(line: Arguments<'_>) -> anyhow::Result<()> {
 /// Prints text that ends its own lines.
 ///
 /// # Errors
-/// As [`line`].
+/// As [`line()`].
 pub fn text(text: &str) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     check(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
@@ -29,7 +29,7 @@ pub fn text(text: &str) -> anyhow::Result<()> {
 /// Prints a value as JSON.
 ///
 /// # Errors
-/// As [`line`].
+/// As [`line()`].
 pub fn json(value: &impl Serialize) -> anyhow::Result<()> {
     let json = serde_json::to_string_pretty(value).context("cannot serialise the report")?;
     text(&(json + "\n"))

@@ -22,10 +22,10 @@ const SAMPLES_TRIED: usize = 96;
 /// Pieces of a chunk that they are from, at least, where it has so many.
 const PIECES_TRIED: usize = 3;
 
-/// What [`crate::fill`] would do; writes nothing.
+/// What [`crate::fill()`] would do; writes nothing.
 ///
 /// # Errors
-/// As [`crate::fill`], where they show before writing.
+/// As [`crate::fill()`], where they show before writing.
 pub fn predict(
     options: &Options,
     stop: &StopFlag,

@@ -3,7 +3,7 @@
 use rdt_schema::Omission;
 use serde::Serialize;
 
-/// What [`crate::fill`] made.
+/// What [`crate::fill()`] made.
 #[derive(Debug, Clone, Serialize)]
 pub struct FillReport {
     /// The buffer was complete already; nothing was written.
@@ -51,7 +51,7 @@ pub struct DatasetReport {
     pub samples: u64,
 }
 
-/// What [`crate::predict`] expects of a fill.
+/// What [`crate::predict()`] expects of a fill.
 #[derive(Debug, Clone, Serialize)]
 pub struct Prediction {
     /// Chunks.

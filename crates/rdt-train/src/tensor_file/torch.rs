@@ -1,7 +1,7 @@
 //! Files of `torch.save`: the list of tensors of a state_dict.
 //!
 //! Such a file is a zip archive: `data.pkl`, a pickle that says how tensors lie on storages,
-//! and one uncompressed member a storage. The pickle is never executed: [`pickle`] knows
+//! and one uncompressed member a storage. The pickle is never executed: `pickle.rs` knows
 //! the few words that a state_dict is written with and refuses all others.
 //!
 //! Owns the way from an archive to places of tensors. Invariant: a place that is handed out

@@ -6,7 +6,7 @@
 
 /// Prints a line on standard output, in a function that returns [`anyhow::Result`].
 macro_rules! say {
-    ($($text:tt)*) => { $crate::inspect::print(format_args!($($text)*))? };
+    ($($text:tt)*) => { $crate::print::line(format_args!($($text)*))? };
 }
 
 pub mod dataset_stat;
@@ -20,11 +20,8 @@ pub mod stat;
 pub mod survey;
 pub mod verify;
 
-use std::fmt::Arguments;
-use std::io::{ErrorKind, Write as _};
 use std::path::Path;
 
-use anyhow::Context;
 use rdt_buffer::Buffer;
 
 /// Opens a buffer in any state.
@@ -33,14 +30,6 @@ use rdt_buffer::Buffer;
 /// As [`Buffer::open`].
 pub fn open(dir: &Path) -> anyhow::Result<Buffer> {
     Ok(Buffer::open(dir)?)
-}
-
-/// Prints a line of results. A reader that left (`rdt-buf stat ... | head`) is no fault.
-fn print(line: Arguments<'_>) -> anyhow::Result<()> {
-    match writeln!(std::io::stdout().lock(), "{line}") {
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        result => result.context("cannot write to standard output; check what it is redirected to"),
-    }
 }
 
 /// Says on standard error that a fill has not reached its end, if so.

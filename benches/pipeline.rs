@@ -13,8 +13,28 @@ use rdt_chunk::{Chunk, ChunkError, FrameDecoder, ImageCodec};
 use rdt_consumer::preprocess::{Picture, Preprocessor};
 use rdt_consumer::{Delivery, Loader, Order};
 use rdt_episode::{EpisodeError, flatten};
+use rdt_schema::{CameraSlot, STATE_DIM};
 
 const CODECS: [ImageCodec; 3] = [ImageCodec::Raw, ImageCodec::Zstd, ImageCodec::ZstdRef];
+
+/// What loading raw frames cannot be faster than: copying the bytes, with their checksum.
+fn memcpy_and_checksum(criterion: &mut Criterion, stage: &str, source: &[u8], bytes: usize) {
+    let mut target = vec![0u8; bytes];
+    let places = source.len() / bytes;
+    let mut place = 0;
+    let mut group = criterion.benchmark_group(stage);
+    group.throughput(Throughput::Bytes(bytes as u64));
+    group.bench_function(BenchmarkId::new("memcpy+checksum", bytes), |bencher| {
+        bencher.iter(|| {
+            place = (place + 37) % places;
+            let source = &source[place * bytes..(place + 1) * bytes];
+            black_box(crc_fast::crc32_iscsi(black_box(source)));
+            target.copy_from_slice(source);
+            black_box(&mut target);
+        });
+    });
+    group.finish();
+}
 
 fn memcpy(criterion: &mut Criterion, stage: &str, bytes: usize) {
     let (source, mut target) = (vec![1u8; bytes], vec![0u8; bytes]);
@@ -100,6 +120,7 @@ fn open_stage(criterion: &mut Criterion) {
     });
 }
 
+/// A whole sample: four frames, and the vectors that a batch takes.
 fn load_stage(criterion: &mut Criterion) {
     let dataset = dataset();
     let episode = episode(&dataset);
@@ -107,35 +128,58 @@ fn load_stage(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("load");
     for codec in CODECS {
         let chunk = Chunk::open(encode(&dataset, &episode, codec)).expect("a chunk");
-        let (mut decoder, mut slot) = (FrameDecoder::new(), 0);
-        let mut frames: [Vec<u8>; 8] = Default::default();
+        let (mut loaded, mut slot) = (Loaded::default(), 0);
         group.bench_function(BenchmarkId::new(codec.to_string(), "128x128x2"), |bencher| {
             bencher.iter(|| {
                 slot = (slot + 37) % chunk.header().samples;
-                load(&chunk, slot, &mut decoder, &mut frames).expect("a sample");
-                black_box(&mut frames);
+                loaded.load(&chunk, slot).expect("a sample");
+                black_box(&mut loaded);
             });
         });
-        bytes = frames.iter().map(Vec::len).sum();
+        bytes = loaded.bytes();
     }
     group.finish();
+    let stored = encode(&dataset, &episode, ImageCodec::Raw);
+    memcpy_and_checksum(criterion, "load", &stored, bytes);
     memcpy(criterion, "load", bytes);
 }
 
-fn load(
-    chunk: &Chunk<Vec<u8>>,
-    slot: u32,
-    decoder: &mut FrameDecoder,
-    frames: &mut [Vec<u8>; 8],
-) -> Result<(), ChunkError> {
-    let sample = chunk.sample(slot)?;
-    for (index, pixels) in frames.iter_mut().enumerate() {
-        let camera = rdt_schema::CameraSlot::ALL[index % 4];
-        if let Some(frame) = sample.frame(camera, (index / 4) as u8) {
-            decoder.decode(&frame, pixels)?;
+/// Room for one sample.
+#[derive(Default)]
+struct Loaded {
+    decoder: FrameDecoder,
+    frames: [Vec<u8>; 8],
+    vectors: [Vec<f32>; 4],
+    actions: Vec<f32>,
+    mask: Vec<u8>,
+}
+
+impl Loaded {
+    fn load(&mut self, chunk: &Chunk<Vec<u8>>, slot: u32) -> Result<(), ChunkError> {
+        let sample = chunk.sample(slot)?;
+        let rows = usize::from(sample.dataset().window.action_rows);
+        self.mask.resize(rows, 0);
+        self.actions.resize(rows * STATE_DIM, 0.0);
+        self.vectors.iter_mut().for_each(|vector| vector.resize(STATE_DIM, 0.0));
+        let [state, mask, std, norm] = &mut self.vectors;
+        sample.write_state(state)?;
+        sample.write_mask(mask)?;
+        sample.write_std(std)?;
+        sample.write_norm(norm)?;
+        sample.write_action_chunk(&mut self.actions, &mut self.mask)?;
+        for (index, pixels) in self.frames.iter_mut().enumerate() {
+            let camera = CameraSlot::ALL[index % 4];
+            if let Some(frame) = sample.frame(camera, (index / 4) as u8) {
+                self.decoder.decode(&frame, pixels)?;
+            }
         }
+        Ok(())
     }
-    Ok(())
+
+    fn bytes(&self) -> usize {
+        let vectors = self.vectors.iter().chain([&self.actions]).map(|vector| size_of_val(&vector[..]));
+        vectors.sum::<usize>() + self.frames.iter().map(Vec::len).sum::<usize>()
+    }
 }
 
 fn batch_stage(criterion: &mut Criterion) {

@@ -116,8 +116,12 @@ impl FrameDecoder {
         }
     }
 
-    /// Checksum and claims of a stored frame.
+    /// Checksum and claims of a stored frame. A raw one claims nothing, its size was compared with
+    /// the table, and its checksum is compared while it is copied.
     fn check(&mut self, frame: &StoredFrame<'_>) -> Result<(), ChunkError> {
+        if frame.codec == FrameCodec::Raw {
+            return Ok(());
+        }
         let place = Place::Frame(frame.number);
         frame.checksum.check(frame.bytes, place)?;
         let expected = decoded_bytes(&frame.form);
@@ -145,13 +149,12 @@ impl FrameDecoder {
         }
     }
 
-    /// Decodes a checked frame that needs no other.
+    /// As [`FrameDecoder::fill`], of a frame that needs no other.
     fn fill_alone(&mut self, frame: &StoredFrame<'_>, out: &mut [u8]) -> Result<(), ChunkError> {
         let place = Place::Frame(frame.number);
         let filled = match frame.codec {
             FrameCodec::Raw if frame.bytes.len() == out.len() => {
-                out.copy_from_slice(frame.bytes);
-                Ok(())
+                return frame.checksum.check_and_copy(frame.bytes, out, place);
             }
             FrameCodec::Raw => Err(format!("{} bytes, expected {}", frame.bytes.len(), out.len())),
             FrameCodec::Zstd => {

@@ -27,12 +27,7 @@ impl Checksum {
     ///
     /// # Panics
     /// If `out` has another length.
-    pub(crate) fn check_and_copy(
-        self,
-        bytes: &[u8],
-        out: &mut [u8],
-        place: Place,
-    ) -> Result<(), ChunkError> {
+    pub(crate) fn check_and_copy(self, bytes: &[u8], out: &mut [u8], place: Place) -> Result<(), ChunkError> {
         assert_eq!(bytes.len(), out.len(), "room for the bytes");
         let mut digest = Digest::new(CrcAlgorithm::Crc32Iscsi);
         for (bytes, out) in bytes.chunks(BLOCK).zip(out.chunks_mut(BLOCK)) {

@@ -6,6 +6,9 @@ use std::time::{Duration, Instant};
 
 use crate::support::{Run, consume, consume_command, fill_libero, root};
 
+/// A share of the sample episodes that holds one of them out.
+const HALF: &str = "0.5";
+
 /// A filled buffer and a place for checkpoints.
 struct Place {
     folder: tempfile::TempDir,
@@ -38,6 +41,10 @@ impl Place {
 
     fn train(&self, steps: u32, more: &[&str]) -> Run {
         consume(self.args(&[&["--max-train-steps", &steps.to_string()], more].concat()))
+    }
+
+    fn train_epoch(&self, more: &[&str]) -> Run {
+        consume(self.args(&[&["--num-train-epochs", "1"], more].concat()))
     }
 
     fn edit_config(&self, from: &str, to: &str) {
@@ -219,6 +226,37 @@ fn sampling_while_training_changes_nothing_and_sample_finds_the_same_figures() {
         .train(4, &["--sample-period", "1", "--num-sample-batches", "0"])
         .expect(2)
         .says(&["--num-sample-batches"]);
+}
+
+#[test]
+fn episodes_held_out_are_never_trained_on_and_the_share_stays_that_of_the_run() {
+    let place = Place::new();
+    // One of the two sample episodes: their hashes are fixed.
+    let share = ["--holdout", HALF];
+    let sampled = ["--sample_period", "1", "--num-sample-batches", "1", "--sample-batch-size", "2"];
+    let run = place.train(1, &[&share[..], &sampled].concat()).expect(0);
+    let said = "held out of training: 1 of 2 episodes, ";
+    let told = run.says(&[said, "libero_sample_mse"]).stderr;
+    let samples = told.split(said).nth(1).and_then(|rest| rest.split(' ').next());
+    let held_out: u64 = samples.and_then(|count| count.parse().ok()).expect("a number of samples");
+    assert!(0 < held_out && held_out < 168, "{held_out}");
+    place.train(2, &["--resume-from-checkpoint", "latest"]).expect(2).says(&["--holdout is 0", HALF]);
+    place.train(2, &[&share[..], &["--resume-from-checkpoint", "latest"]].concat()).expect(0);
+
+    let (checkpoint, buffer) = (place.path("out/checkpoint-2"), place.path("buffer"));
+    let text = |path: &Path| path.display().to_string();
+    let sample = ["sample", "--checkpoint", &text(&checkpoint), "--buffer", &text(&buffer), "--json"];
+    let figures = consume(sample).expect(0).says(&[said, "sampling these"]).json();
+    assert!(figures["unrounded"]["libero_sample_mse"].as_f64().is_some_and(|mse| mse > 0.0), "{figures}");
+    let all = consume([&sample[..], &["--holdout", "0"]].concat()).expect(0).json();
+    assert_ne!(all["unrounded"], figures["unrounded"]);
+
+    fs::remove_dir_all(place.path("out")).expect("out");
+    place.train(1, &["--holdout", "1e-9"]).expect(2).says(&["--holdout", "none of 2 episodes held out"]);
+    place.train(1, &["--holdout", "1.5"]).expect(2).says(&["--holdout", "less than 1"]);
+    // One epoch is over the rest alone.
+    place.train_epoch(&share).expect(0);
+    assert_eq!(steps_logged(&place.path("out")) as u64, (168 - held_out).div_ceil(4));
 }
 
 #[test]

@@ -149,6 +149,25 @@ pub enum ConsumerError {
         /// How many were tried.
         tries: u32,
     },
+    /// A share of episodes to hold out that is none.
+    #[error("--holdout is {share}, expected more than 0 and less than 1, such as 0.05")]
+    HoldoutShare {
+        /// The share.
+        share: f64,
+    },
+    /// Holding episodes out leaves nothing on one side.
+    #[error(
+        "--holdout {share} leaves none of {episodes} episodes {side} (each is chosen by a hash of where it comes \
+         from); take another share, or none"
+    )]
+    HoldoutSide {
+        /// The share.
+        share: f64,
+        /// Episodes there are.
+        episodes: u64,
+        /// The side that is empty.
+        side: &'static str,
+    },
     /// A worker ended without delivering; its panic message is on standard error.
     #[error("a loader thread ended before its work was done")]
     WorkerLost,

@@ -22,6 +22,7 @@ use crate::batch::{Batch, BatchShape, Delivery, Slot, Store};
 use crate::batch_order::{BatchOrder, LastBatch, Position};
 use crate::condition::{Conditioner, Conditioning};
 use crate::error::ConsumerError;
+use crate::holdout::Selection;
 use crate::order::Order;
 use crate::slot::SlotFiller;
 use crate::source::SampleSource;
@@ -41,6 +42,8 @@ pub struct LoaderOptions {
     pub rank: u32,
     /// What happens to an epoch's incomplete batch.
     pub last: LastBatch,
+    /// The samples that are delivered; all of them, if none.
+    pub selection: Option<Arc<Selection>>,
     /// The first batch to deliver.
     pub start: Position,
     /// The first batch not to deliver any more; endless over epochs if none.
@@ -106,7 +109,10 @@ impl Loader {
     pub fn new(buffer: Arc<Buffer>, options: LoaderOptions) -> Result<Self, ConsumerError> {
         let source = SampleSource::new(buffer);
         check_shape(&source, options.shape)?;
-        let order = Order::new(source.sample_count(), options.seed)?;
+        let order = match &options.selection {
+            Some(selection) => Order::of(Arc::clone(selection), options.seed)?,
+            None => Order::new(source.sample_count(), options.seed)?,
+        };
         let order = BatchOrder::new(order, options.global_batch, options.world, options.rank, options.last)?;
         let start = order.normalised(options.start)?;
         let conditioner = Conditioner::new(&options.conditioning, &source)?;

@@ -13,10 +13,13 @@
 //! The numbers are part of what a resumed run depends on: changing a constant here changes
 //! the order of every run, and a test holds some of its values.
 
+use std::sync::Arc;
+
 use rdt_buffer::SampleId;
 
 use crate::draw::{self, Purpose};
 use crate::error::ConsumerError;
+use crate::holdout::Selection;
 
 /// Passes through the network. Six make a random-looking permutation of large domains; the
 /// smallest ones (a handful of samples) need more to reach all permutations about equally.
@@ -38,6 +41,8 @@ const MOST_SAMPLES: u64 = 1 << 62;
 pub struct Order {
     samples: u64,
     seed: u64,
+    /// What the positions' numbers stand for; the samples themselves, if none.
+    selection: Option<Arc<Selection>>,
 }
 
 impl Order {
@@ -48,9 +53,18 @@ impl Order {
     pub fn new(samples: u64, seed: u64) -> Result<Self, ConsumerError> {
         match samples {
             0 => Err(ConsumerError::NoSamples),
-            1..=MOST_SAMPLES => Ok(Self { samples, seed }),
+            1..=MOST_SAMPLES => Ok(Self { samples, seed, selection: None }),
             _ => Err(ConsumerError::TooManySamples { samples, most: MOST_SAMPLES }),
         }
+    }
+
+    /// Orders of the samples of `selection` alone.
+    ///
+    /// # Errors
+    /// As of [`Order::new`].
+    pub fn of(selection: Arc<Selection>, seed: u64) -> Result<Self, ConsumerError> {
+        let order = Self::new(selection.samples(), seed)?;
+        Ok(Self { selection: Some(selection), ..order })
     }
 
     /// Samples of an epoch.
@@ -71,7 +85,7 @@ impl Order {
         let key = draw::key(self.seed, Purpose::Order, epoch);
         let keys = std::array::from_fn(|round| draw::absorb(key, round as u64));
         let shift = draw::absorb(key, ROUNDS as u64);
-        EpochOrder { samples: self.samples, half_bits, shift, keys }
+        EpochOrder { samples: self.samples, half_bits, shift, keys, selection: self.selection.clone() }
     }
 
     /// The sample at a position of an epoch; shorthand for `epoch(epoch).sample(position)`.
@@ -90,6 +104,7 @@ pub struct EpochOrder {
     /// which shows in small buffers.
     shift: u64,
     keys: [u64; ROUNDS],
+    selection: Option<Arc<Selection>>,
 }
 
 impl EpochOrder {
@@ -103,16 +118,20 @@ impl EpochOrder {
         while value >= self.samples {
             value = self.encrypt(value);
         }
-        SampleId::new(value)
+        self.selection.as_ref().map_or(SampleId::new(value), |selection| selection.sample(value))
     }
 
     /// The position at which `sample` is delivered: the inverse of [`EpochOrder::sample`].
     ///
     /// # Panics
-    /// If there is no such sample.
+    /// If there is no such sample, or it was not selected.
     pub fn position(&self, sample: SampleId) -> u64 {
-        assert!(sample.get() < self.samples, "sample {sample} of {} samples", self.samples);
-        let mut value = self.decrypt(sample.get());
+        let number = match &self.selection {
+            Some(selection) => selection.number(sample).unwrap_or(u64::MAX),
+            None => sample.get(),
+        };
+        assert!(number < self.samples, "sample {sample} of {} samples", self.samples);
+        let mut value = self.decrypt(number);
         while value >= self.samples {
             value = self.decrypt(value);
         }

@@ -162,6 +162,7 @@ pub fn load(
     for (what, saved, given) in [
         ("--seed", saved.seed.to_string(), settings.seed.to_string()),
         ("--train-batch-size", saved.train_batch_size.to_string(), settings.train_batch_size.to_string()),
+        ("--holdout", saved.holdout.to_string(), settings.holdout.to_string()),
         ("data", state.data.clone(), data.to_owned()),
     ] {
         if saved != given {

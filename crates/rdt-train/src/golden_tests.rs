@@ -384,7 +384,7 @@ fn golden_metrics() -> TestResult {
             datasets: &datasets,
         })?;
     }
-    let ours = serde_json::to_value(metrics.figures(batches))?;
+    let ours = serde_json::to_value(metrics.figures(batches).rounded)?;
     let theirs = described["result_of_official_log_sample_res"].as_object().ok_or("result")?;
     assert_eq!(ours.as_object().map(|o| o.len()), Some(theirs.len()));
     for (name, theirs) in theirs {

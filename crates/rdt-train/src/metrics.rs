@@ -2,12 +2,25 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
 use tch::{Kind, TchError, Tensor};
 
 /// Figures by RDT's names.
 pub type Figures = BTreeMap<String, f64>;
 
-/// Sums over batches. Figures are reported rounded to 4 decimals.
+/// What one sampling found: RDT's figures, rounded to 4 decimals as RDT's are, and the same
+/// unrounded, for what falls below 0.0001.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct SampleFigures {
+    /// RDT's.
+    #[serde(flatten)]
+    pub rounded: Figures,
+    /// The same, unrounded.
+    #[serde(default)]
+    pub unrounded: Figures,
+}
+
+/// Sums over batches. RDT's figures are rounded to 4 decimals.
 #[derive(Debug, Default)]
 pub struct SampleMetrics {
     by_dataset: BTreeMap<String, (f64, f64, u64)>,
@@ -66,18 +79,19 @@ impl SampleMetrics {
 
     /// The figures under RDT's names. `expected_batches` is what the overall ones are
     /// divided by, even where fewer batches came.
-    pub fn figures(&self, expected_batches: u64) -> Figures {
-        let rounded = |x: f64| (x * 1e4).round_ties_even() / 1e4;
+    pub fn figures(&self, expected_batches: u64) -> SampleFigures {
         let batches = expected_batches.max(1) as f64;
-        let mut figures = BTreeMap::from([
-            ("overall_avg_sample_mse".to_owned(), rounded(self.overall.0 / batches)),
-            ("overall_avg_sample_l2err".to_owned(), rounded(self.overall.1 / batches)),
+        let mut unrounded = BTreeMap::from([
+            ("overall_avg_sample_mse".to_owned(), self.overall.0 / batches),
+            ("overall_avg_sample_l2err".to_owned(), self.overall.1 / batches),
         ]);
         for (dataset, (mse, l2err, samples)) in &self.by_dataset {
             let samples = *samples as f64;
-            figures.insert(format!("{dataset}_sample_mse"), rounded(mse / samples));
-            figures.insert(format!("{dataset}_sample_l2err"), rounded(l2err / samples));
+            unrounded.insert(format!("{dataset}_sample_mse"), mse / samples);
+            unrounded.insert(format!("{dataset}_sample_l2err"), l2err / samples);
         }
-        figures
+        let round = |x: &f64| (x * 1e4).round_ties_even() / 1e4;
+        let rounded = unrounded.iter().map(|(name, value)| (name.clone(), round(value))).collect();
+        SampleFigures { rounded, unrounded }
     }
 }

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::error::TrainError;
-use crate::metrics::Figures;
+use crate::metrics::SampleFigures;
 
 /// How long a line may wait in memory: a reader, or a kill, misses no more than that.
 const FLUSH_PERIOD: Duration = Duration::from_secs(2);
@@ -51,9 +51,9 @@ impl Record for StepRecord {
 pub struct SampleRecord {
     /// Optimiser steps done.
     pub step: u64,
-    /// RDT's figures by RDT's names.
+    /// RDT's figures by RDT's names, and under `unrounded` the same with all decimals.
     #[serde(flatten)]
-    pub figures: Figures,
+    pub figures: SampleFigures,
 }
 
 impl Record for SampleRecord {

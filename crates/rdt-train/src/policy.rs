@@ -11,7 +11,7 @@ use crate::encoder::image::ImageEncoder;
 use crate::encoder::language::LanguageEncoder;
 use crate::error::TrainError;
 use crate::flat_parameters::{ParameterLayout, Weights};
-use crate::metrics::{Comparison, Figures, SampleMetrics};
+use crate::metrics::{Comparison, SampleFigures, SampleMetrics};
 use crate::network::{NetworkShape, Rdt};
 use crate::random::{self, Stream};
 use crate::sampler::{self, DpmSolver};
@@ -121,7 +121,7 @@ impl Policy {
         batches: impl Iterator<Item = Result<B, E>>,
         count: u64,
         dataset_names: &[String],
-    ) -> Result<Figures, TrainError> {
+    ) -> Result<SampleFigures, TrainError> {
         let mut metrics = SampleMetrics::default();
         for (number, batch) in (0..count).zip(batches) {
             let batch = batch.map_err(|error| TrainError::Data { source: Box::new(error) })?;

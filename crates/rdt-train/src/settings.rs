@@ -52,6 +52,9 @@ pub struct TrainSettings {
     pub checkpointing_period: u64,
     /// Checkpoints kept; older ones are removed. All, if none.
     pub checkpoints_total_limit: Option<usize>,
+    /// Share of the episodes that is held out of training; 0 where none is.
+    #[serde(default)]
+    pub holdout: f64,
 }
 
 impl TrainSettings {

@@ -17,7 +17,7 @@ use crate::checkpoint::{self, Progress};
 use crate::encoder::EncoderFolders;
 use crate::error::TrainError;
 use crate::event_file::EventFile;
-use crate::metrics::Figures;
+use crate::metrics::SampleFigures;
 use crate::metrics_log::{MetricsLog, SampleRecord, StepRecord};
 use crate::run_lock::RunLock;
 use crate::settings::TrainSettings;
@@ -66,7 +66,7 @@ pub struct Evaluation<'a> {
     /// Optimiser steps between two, at least 1.
     pub period: u64,
     /// Samples with the trainer's weights: figures by name.
-    pub figures: &'a mut dyn FnMut(&Trainer) -> Result<Figures, TrainError>,
+    pub figures: &'a mut dyn FnMut(&Trainer) -> Result<SampleFigures, TrainError>,
 }
 
 /// What the loop tells while it runs.
@@ -255,7 +255,7 @@ pub fn train<
             if let Some(events) = &mut events {
                 events.scalars(
                     record.step,
-                    record.figures.iter().map(|(name, &value)| (name.as_str(), value)),
+                    record.figures.rounded.iter().map(|(name, &value)| (name.as_str(), value)),
                 )?;
             }
             tell(Event::Sampled(&record));

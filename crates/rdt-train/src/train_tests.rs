@@ -109,6 +109,7 @@ fn settings(max_train_steps: u64) -> TrainSettings {
         mixed_precision: MixedPrecision::No,
         checkpointing_period: 1000,
         checkpoints_total_limit: None,
+        holdout: 0.0,
     }
 }
 

@@ -10,7 +10,7 @@ use crate::ema::Ema;
 use crate::encoder::EncoderFolders;
 use crate::error::TrainError;
 use crate::flat_parameters::FlatParameters;
-use crate::metrics::Figures;
+use crate::metrics::SampleFigures;
 use crate::optimizer::{self, AdamW};
 use crate::policy::Policy;
 use crate::pretrained;
@@ -123,7 +123,7 @@ impl Trainer {
         batches: impl Iterator<Item = Result<B, E>>,
         count: u64,
         dataset_names: &[String],
-    ) -> Result<Figures, TrainError> {
+    ) -> Result<SampleFigures, TrainError> {
         let weights = self.policy.weights(self.parameters.layout(), self.parameters.flat())?;
         self.policy.evaluate(&weights, batches, count, dataset_names)
     }

@@ -160,6 +160,7 @@ fn options(args: &Args, buffer: &Buffer) -> anyhow::Result<(LoaderOptions, u64)>
         world: 1,
         rank: 0,
         last,
+        selection: None,
         start: Position::default(),
         end: Some(Position { epoch: batches / per_epoch, batch: batches % per_epoch }),
         shape: BatchShape {

@@ -2,6 +2,7 @@
 //! number of threads and ranks and wherever a run was interrupted.
 
 mod conditioning;
+mod holdout;
 mod small_buffer;
 
 use super::*;
@@ -17,6 +18,7 @@ fn options() -> LoaderOptions {
         world: 1,
         rank: 0,
         last: LastBatch::Keep,
+        selection: None,
         start: Position::default(),
         end: Some(Position { epoch: 2, batch: 0 }),
         shape: BatchShape { action_rows: ACTION_ROWS, history: HISTORY, cameras: 3 },

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod export_weights;
+mod holdout;
 mod sample;
 mod train;
 

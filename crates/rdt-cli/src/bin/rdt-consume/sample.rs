@@ -5,16 +5,20 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use rdt_buffer::Buffer;
-use rdt_consumer::{BatchShape, Delivery, LastBatch, Loader, LoaderOptions, OnBadSample};
+use rdt_consumer::{
+    BatchShape, Delivery, LastBatch, Loader, LoaderOptions, OnBadSample, SampleSource, Selection,
+};
 use rdt_schema::Config;
 use rdt_train::TrainError;
 use rdt_train::checkpoint;
 use rdt_train::device;
 use rdt_train::export::Which;
 use rdt_train::policy::Policy;
+use rdt_train::settings::TrainSettings;
 use rdt_train::tensor_file::TensorFile;
 
 use super::export_weights::Weights;
+use super::holdout;
 use super::train::{DeviceFlag, EncoderFlags, Precision};
 use rdt_cli::exit::{Outcome, Usage};
 
@@ -50,6 +54,10 @@ pub struct Args {
     /// Where the encoders are
     #[command(flatten)]
     pub encoders: EncoderFlags,
+    /// Share of the episodes that is held out, of which the samples are taken; 0: of all
+    /// [default: the share of the checkpoint's run]
+    #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
+    pub holdout: Option<f64>,
     /// Seed of which samples and of the noise
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
@@ -76,21 +84,24 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     eprintln!("device: {} ({why})", if device.is_cuda() { "cuda" } else { "cpu" });
     let kind = rdt_train::settings::MixedPrecision::from(args.mixed_precision).kind();
     // The untrained encoders are functions of the seed that the run had.
-    let run_seed = checkpoint::settings(&args.checkpoint)?.seed;
+    let TrainSettings { seed: run_seed, holdout: run_share, .. } = checkpoint::settings(&args.checkpoint)?;
+    let source = SampleSource::new(Arc::clone(&buffer));
+    let holdout = holdout::divide(&source, args.holdout.unwrap_or(run_share))?;
+    holdout.iter().for_each(|holdout| eprintln!("{}; sampling these", holdout.describe()));
     let (policy, layout) = Policy::new(&config, &(&args.encoders).into(), run_seed, device, kind)
         .map_err(super::train::usage_of_settings)?;
     policy.describe().iter().for_each(|line| eprintln!("{line}"));
     let flat = layout.zeros(device).map_err(TrainError::from)?;
     TensorFile::open(&Which::from(args.weights).file(&args.checkpoint))?.load(&layout, "", &flat)?;
     let weights = policy.weights(&layout, &flat)?;
-    let mut loader = loader(&buffer, &config, args.sample, args.seed)?;
+    let mut loader = loader(&buffer, &config, args.sample, args.seed, holdout::evaluated(holdout.as_ref()))?;
     let names = loader.dataset_names().to_vec();
     let figures = policy.evaluate(&weights, &mut loader, args.sample.num_sample_batches, &names)?;
     let lost = loader.bad_samples().inspect(|bad| eprintln!("{bad}")).count();
     if args.json {
         println!("{}", serde_json::to_string(&figures)?);
     } else {
-        figures.iter().for_each(|(name, value)| println!("{name} {value:.4}"));
+        figures.rounded.iter().for_each(|(name, value)| println!("{name} {value:.4}"));
     }
     Ok(if lost == 0 { Outcome::Done } else { Outcome::Incomplete })
 }
@@ -101,6 +112,7 @@ pub(super) fn loader(
     config: &Config,
     flags: SampleFlags,
     seed: u64,
+    selection: Option<Arc<Selection>>,
 ) -> anyhow::Result<Loader> {
     if flags.num_sample_batches == 0 {
         return Err(Usage::new("--num-sample-batches is 0; give at least 1"));
@@ -111,6 +123,7 @@ pub(super) fn loader(
         world: 1,
         rank: 0,
         last: LastBatch::Keep,
+        selection,
         start: Default::default(),
         end: None,
         shape: BatchShape {

@@ -12,7 +12,7 @@ use std::thread::available_parallelism;
 
 use anyhow::Context;
 use rdt_buffer::{Buffer, SampleId};
-use rdt_consumer::{Loader, LoaderOptions, Position};
+use rdt_consumer::{Loader, LoaderOptions, Position, SampleSource};
 use rdt_schema::{CameraSlot, Config};
 use rdt_train::TrainError;
 use rdt_train::device;
@@ -21,7 +21,7 @@ use rdt_train::metrics_log::{Record, StepRecord};
 use rdt_train::train::{Ended, Evaluation, Event, Run, Start, train};
 use rdt_train::trainer::Trainer;
 
-use crate::sample;
+use crate::{holdout, sample};
 use rdt_cli::exit::{Outcome, Usage};
 use rdt_cli::picture;
 use rdt_cli::progress::Progress;
@@ -57,14 +57,18 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
         given => given,
     };
     device::set_cpu_threads(args.cpu_threads).map_err(Usage::from_error)?;
-    let options = loader_options(args, &config, workers)?;
-    let settings = settings(args, buffer.sample_count()).map_err(Usage::from_error)?;
+    let holdout = holdout::divide(&SampleSource::new(Arc::clone(&buffer)), args.holdout.holdout)?;
+    let samples = holdout.as_ref().map_or(buffer.sample_count(), |holdout| holdout.training.samples());
+    let mut options = loader_options(args, &config, workers)?;
+    options.selection = holdout.as_ref().map(|holdout| Arc::clone(&holdout.training));
+    let settings = settings(args, samples).map_err(Usage::from_error)?;
     let (device, why) = device::choose(args.device.into()).map_err(Usage::from_error)?;
     let data = format!("{} samples, plan {}", buffer.sample_count(), buffer.manifest().plan_digest);
     eprintln!("device: {} ({why})", if device.is_cuda() { "cuda" } else { "cpu" });
     eprintln!("data: {data}, {workers} loader threads");
+    holdout.iter().for_each(|holdout| eprintln!("{}", holdout.describe()));
     hidden_cameras(&buffer, &config).iter().for_each(|line| eprintln!("{line}"));
-    flags::epochs_note(args, buffer.sample_count()).iter().for_each(|line| eprintln!("{line}"));
+    flags::epochs_note(args, samples).iter().for_each(|line| eprintln!("{line}"));
 
     let stop = signals::stop_flag("saving a checkpoint")?;
     let encoders = EncoderFolders::from(&args.encoders);
@@ -87,16 +91,17 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
         replaced_samples: &replaced,
     };
     let progress = Progress::new("training", settings.max_train_steps, "steps");
-    let batches = buffer.sample_count().div_ceil(settings.train_batch_size.into()).max(1);
+    let batches = samples.div_ceil(settings.train_batch_size.into()).max(1);
+    let evaluated = || holdout::evaluated(holdout.as_ref());
     let mut figures = |trainer: &Trainer| {
         let data = |error: anyhow::Error| TrainError::Data { source: error.into() };
-        let loader = sample::loader(&buffer, &config, args.sample, args.seed).map_err(data)?;
+        let loader = sample::loader(&buffer, &config, args.sample, args.seed, evaluated()).map_err(data)?;
         let names = loader.dataset_names().to_vec();
         trainer.evaluate(loader, args.sample.num_sample_batches, &names)
     };
     if args.sample_period > 0 {
         // What is wrong with the flags is said before training, not at the first sampling.
-        sample::loader(&buffer, &config, args.sample, args.seed)?;
+        sample::loader(&buffer, &config, args.sample, args.seed, evaluated())?;
     }
     let period = u64::try_from(args.sample_period).ok().filter(|&period| period > 0);
     let evaluation = period.map(|period| Evaluation { period, figures: &mut figures });
@@ -115,8 +120,12 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
             match event {
                 Event::Note(line) => progress.print(&line),
                 Event::Sampled(record) => {
-                    let figures: Vec<_> =
-                        record.figures.iter().map(|(name, value)| format!("{name} {value:.4}")).collect();
+                    let figures: Vec<_> = record
+                        .figures
+                        .rounded
+                        .iter()
+                        .map(|(name, value)| format!("{name} {value:.4}"))
+                        .collect();
                     progress.print(&format!("step {}: {}", record.step, figures.join(", ")));
                 }
                 Event::Step(record) => progress.set(record.step, &note(record)),

@@ -14,6 +14,7 @@ use rdt_train::optimizer::AdamWSettings;
 use rdt_train::schedule::{LearningRate, ScheduleKind};
 use rdt_train::settings::{MixedPrecision, TrainSettings};
 
+use crate::holdout::HoldoutFlag;
 use crate::sample::SampleFlags;
 use rdt_cli::consume::conditioning::ConditioningFlags;
 
@@ -84,6 +85,9 @@ pub struct Args {
     // No doc comment: it would become the help of the whole program.
     #[command(flatten)]
     pub sample: SampleFlags,
+    // No doc comment: it would become the help of the whole program.
+    #[command(flatten)]
+    pub holdout: HoldoutFlag,
     /// Decay of AdamW's first moment
     #[arg(long, default_value_t = 0.9)]
     pub adam_beta1: f64,
@@ -210,6 +214,7 @@ pub(super) fn loader_options(args: &Args, config: &Config, workers: usize) -> an
         world: 1,
         rank: 0,
         last: LastBatch::Keep,
+        selection: None,
         start: Default::default(),
         end: None,
         shape: BatchShape {
@@ -262,6 +267,7 @@ pub(super) fn settings(args: &Args, samples: u64) -> Result<TrainSettings, Train
         mixed_precision: args.mixed_precision.into(),
         checkpointing_period: args.checkpointing_period,
         checkpoints_total_limit: args.checkpoints_total_limit,
+        holdout: args.holdout.holdout,
     };
     settings.check()?;
     Ok(settings)

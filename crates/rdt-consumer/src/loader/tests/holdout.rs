@@ -1,0 +1,73 @@
+//! Episodes held out of a buffer: each sample is on one side, and the loader keeps to it.
+
+use std::collections::BTreeSet;
+
+use super::small_buffer::write;
+use super::*;
+use crate::holdout::Holdout;
+
+#[test]
+fn episodes_are_held_out_whole_and_the_rest_comes_once_an_epoch() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = SampleSource::new(write(folder.path()));
+    // One of four, or three of four: any share that divides them.
+    let holdout = (1..20).find_map(|i| Holdout::new(&source, f64::from(i) / 20.0).ok()).unwrap();
+    let Holdout { training, held_out } = &holdout;
+    assert_eq!(training.samples() + held_out.samples(), samples());
+    assert_eq!(training.episodes() + held_out.episodes(), 4);
+    let episodes = |selection: &Selection| -> BTreeSet<usize> {
+        (0..selection.samples()).map(|number| place(selection.sample(number).get()).0).collect()
+    };
+    assert!(episodes(training).is_disjoint(&episodes(held_out)));
+    for epoch in 0..3 {
+        let order = Order::of(Arc::clone(training), 9).unwrap().epoch(epoch);
+        let mut ids: Vec<u64> = (0..training.samples()).map(|at| order.sample(at).get()).collect();
+        for (at, &id) in (0..).zip(&ids) {
+            assert_eq!(order.position(SampleId::new(id)), at);
+        }
+        ids.sort_unstable();
+        let expected: Vec<u64> = (0..training.samples()).map(|n| training.sample(n).get()).collect();
+        assert_eq!(ids, expected);
+    }
+    assert!(holdout.describe().contains(&format!("of {} samples", samples())));
+}
+
+#[test]
+fn shares_that_leave_a_side_empty_or_are_none_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = SampleSource::new(write(folder.path()));
+    for share in [0.0, 1.0, -0.5, f64::NAN, f64::INFINITY] {
+        let error = Holdout::new(&source, share).unwrap_err().to_string();
+        assert!(error.contains("more than 0 and less than 1"), "{error}");
+    }
+    let none = Holdout::new(&source, 1e-9).unwrap_err().to_string();
+    assert!(none.contains("none of 4 episodes held out"), "{none}");
+    let all = Holdout::new(&source, 1.0 - 1e-9).unwrap_err().to_string();
+    assert!(all.contains("none of 4 episodes to train on"), "{all}");
+}
+
+#[test]
+fn a_loader_of_a_selection_delivers_it_once_an_epoch_under_its_own_ids() {
+    let folder = tempfile::tempdir().unwrap();
+    let buffer = write(folder.path());
+    let source = SampleSource::new(Arc::clone(&buffer));
+    let holdout = (1..20).find_map(|i| Holdout::new(&source, f64::from(i) / 20.0).ok()).unwrap();
+    for selection in [holdout.training, holdout.held_out] {
+        let options = LoaderOptions {
+            selection: Some(Arc::clone(&selection)),
+            end: Some(Position { epoch: 1, batch: 0 }),
+            ..options()
+        };
+        let batches = load(&buffer, options);
+        let mut ids: Vec<u64> =
+            batches.iter().flat_map(|batch| &batch.records).map(|record| record.sample.get()).collect();
+        ids.sort_unstable();
+        let expected: Vec<u64> = (0..selection.samples()).map(|n| selection.sample(n).get()).collect();
+        assert_eq!(ids, expected);
+        for batch in &batches {
+            for record in &batch.records {
+                assert_eq!(place(record.sample.get()).1, record.step);
+            }
+        }
+    }
+}

@@ -66,16 +66,25 @@ fn check_published(buffer: &Path) -> usize {
 fn killed_at_random_times_a_fill_ends_with_the_same_bytes() {
     let folder = tempfile::tempdir().expect("a folder");
     let data = data_set(folder.path(), 6);
-    let unbroken = folder.path().join("unbroken");
-    let began = Instant::now();
-    produce(args(&data, &unbroken)).expect(0);
-    let whole_ms = began.elapsed().as_millis() as u64;
-    let expected = files(&unbroken);
+    let args = |buffer: &Path, spread: bool| {
+        let more: &[&str] = if spread { &["--spread", "9", "--run-length", "7"] } else { &[] };
+        [args(&data, buffer), more.iter().map(ToString::to_string).collect()].concat()
+    };
+    let mut whole_ms = 0;
+    let [expected, spread] = [false, true].map(|spread| {
+        let unbroken = folder.path().join(format!("unbroken-{spread}"));
+        let began = Instant::now();
+        produce(args(&unbroken, spread)).expect(0);
+        whole_ms = began.elapsed().as_millis() as u64;
+        files(&unbroken)
+    });
     assert!(expected.len() > 60, "{} files", expected.len());
+    assert!(expected.keys().eq(spread.keys()) && expected != spread);
     let (mut kills, mut kills_between) = (0, 0);
     for round in 0..12u64 {
         let buffer = folder.path().join(format!("killed{round}"));
-        let args = args(&data, &buffer);
+        let (args, expected) =
+            (args(&buffer, round % 3 == 2), if round % 3 == 2 { &spread } else { &expected });
         for attempt in 0..4 {
             // Spread over the whole fill, and different in each round and attempt.
             let after = whole_ms * ((round * 7 + attempt * 5) % 12) / 12;
@@ -92,7 +101,7 @@ fn killed_at_random_times_a_fill_ends_with_the_same_bytes() {
             }
         }
         produce(&args).expect(0);
-        assert!(files(&buffer) == expected, "round {round}: other bytes");
+        assert!(files(&buffer) == *expected, "round {round}: other bytes");
         let left = fs::read_dir(buffer.join("tmp")).expect("a folder").count();
         assert_eq!(left, 0, "round {round}: temporary files are left");
         fs::remove_dir_all(&buffer).expect("removed");

@@ -52,6 +52,38 @@ fn text_names_what_is_in_it() {
 }
 
 #[test]
+fn a_spread_is_shown_as_asked_and_as_found() {
+    let in_order = on("stat", libero(), &["--json"]).expect(0).json();
+    assert!(in_order["spread"].is_null());
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    fill_libero(folder.path(), &["--chunk-size", "50", "--spread", "4", "--run-length", "8"]).expect(0);
+    let report = on("stat", folder.path(), &["--json"]).expect(0).json();
+    assert_eq!(report["spread"], serde_json::json!({"chunks": 4, "run_length": 8}));
+    assert_eq!(
+        (report["samples"].as_u64(), &report["datasets"][0]["coverage"]),
+        (Some(SAMPLES), &1.0.into())
+    );
+    // Two episodes, in all chunks but the small last one; their steps in runs of 8, cut where a chunk is full, or adjacent.
+    assert_eq!(
+        (in_order["episodes_per_chunk"].as_f64(), report["episodes_per_chunk"].as_f64()),
+        (Some(1.25), Some(1.75))
+    );
+    let run = |report: &Value| report["steps_per_run"].as_f64().expect("a number");
+    assert_eq!(run(&in_order), 168.0 / 5.0);
+    assert!((5.0..14.0).contains(&run(&report)), "{}", run(&report));
+    let text = on("stat", folder.path(), &[]).expect(0).stdout;
+    assert!(text.contains("spread over 4 chunks in runs of 8 steps; 1.8 episodes a chunk"), "{text}");
+    on("verify", folder.path(), &["--against-source"]).expect(0);
+    for (wrong, words) in [
+        (&["--run-length", "8"][..], "--spread"),
+        (&["--spread", "1"], "2..=4096"),
+        (&["--spread", "8", "--sampling", "random"], "--sampling random"),
+    ] {
+        fill_libero(&folder.path().join("not"), wrong).expect(2).says(&[words]);
+    }
+}
+
+#[test]
 fn random_draws_do_not_cover_all_steps() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let more = ["--sampling", "random", "--chunk-size", "40", "--num-chunks", "2", "--seed", "3"];

@@ -35,7 +35,9 @@ pub use bits::BitCounts;
 pub use error::BufferError;
 pub use id::{ChunkId, SampleId, SlotIndex};
 pub use lock::ProducerLock;
-pub use manifest::{BufferState, FORMAT_VERSION, FillSettings, Manifest, ManifestDataset, TextFile};
+pub use manifest::{
+    BufferState, FORMAT_VERSION, FillSettings, Manifest, ManifestDataset, SpreadSettings, TextFile,
+};
 pub use reader::Buffer;
 pub use recover::{Recovered, heal_bits};
 pub use writer::{BufferWriter, NewChunk, Published};

@@ -75,6 +75,19 @@ pub struct FillSettings {
     pub image_codec: String,
     /// Whether every source frame was decoded before anything was laid out.
     pub check_frames: bool,
+    /// How steps were spread over chunks; absent from the file where they lie in order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spread: Option<SpreadSettings>,
+}
+
+/// How the steps of a buffer were spread over chunks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SpreadSettings {
+    /// Chunks that were open at once, at least.
+    pub chunks: u32,
+    /// Most consecutive steps of an episode in one run.
+    pub run_length: u32,
 }
 
 /// A text file, verbatim.

@@ -36,6 +36,7 @@ mod resume;
 mod scan;
 mod sources;
 mod spec;
+pub mod spread;
 mod worker;
 
 pub use error::ProducerError;
@@ -48,6 +49,7 @@ pub use report::{DatasetReport, FillReport, Prediction};
 pub use scan::scan;
 pub use sources::Sources;
 pub use spec::{DatasetListKind, DatasetSpec, read_list};
+pub use spread::Spread;
 
 #[cfg(test)]
 mod tests;

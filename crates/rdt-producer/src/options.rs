@@ -3,11 +3,12 @@
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-use rdt_buffer::{FillSettings, TextFile};
+use rdt_buffer::{FillSettings, SpreadSettings, TextFile};
 use rdt_chunk::ImageCodec;
 use rdt_schema::Config;
 
 use crate::spec::DatasetSpec;
+use crate::spread::Spread;
 
 /// Which steps become samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +49,8 @@ pub struct Options {
     pub codec: ImageCodec,
     /// Which steps.
     pub sampling: Sampling,
+    /// How steps are spread over chunks; in order if not. [`Sampling::All`] only.
+    pub spread: Option<Spread>,
     /// Most chunks; of [`Sampling::Random`], how many.
     pub num_chunks: Option<u32>,
     /// Seed of all draws.
@@ -71,6 +74,7 @@ impl Options {
             lists: Vec::new(),
             codec: ImageCodec::default(),
             sampling: Sampling::All,
+            spread: None,
             num_chunks: None,
             seed: 0,
             check_frames: false,
@@ -87,6 +91,10 @@ impl Options {
             seed: self.seed,
             image_codec: self.codec.to_string(),
             check_frames: self.check_frames,
+            spread: self.spread.map(|spread| SpreadSettings {
+                chunks: spread.chunks.get(),
+                run_length: spread.run_length.get(),
+            }),
         }
     }
 }

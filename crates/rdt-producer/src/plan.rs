@@ -4,6 +4,8 @@
 //! the content of a chunk is computed when it is asked for.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU32;
+use std::ops::Range;
 
 use rdt_buffer::ChunkId;
 use rdt_schema::statistics::StatisticsSum;
@@ -15,9 +17,12 @@ use crate::error::ProducerError;
 use crate::event::StopFlag;
 use crate::options::{Options, Sampling};
 use crate::sources::{Fingerprint, Sources};
+use crate::spread::{Dealing, Spread, group};
 
 /// Draws that are counted before the stop flag is looked at again.
 const DRAWS_BETWEEN_LOOKS: u64 = 1 << 16;
+/// The stream of random numbers that deals runs to chunks; the draws of random sampling have 0, 1.
+const SPREAD_STREAM: u64 = 2;
 
 /// The plan of a fill.
 #[derive(Debug)]
@@ -76,6 +81,7 @@ pub struct Piece {
 pub(crate) struct Settings {
     pub(crate) chunk_size: u32,
     pub(crate) sampling: Sampling,
+    pub(crate) spread: Option<Spread>,
     pub(crate) num_chunks: Option<u32>,
     pub(crate) seed: u64,
 }
@@ -134,6 +140,7 @@ impl Plan {
             settings: Settings {
                 chunk_size: options.chunk_size.max(1),
                 sampling: options.sampling,
+                spread: options.spread,
                 num_chunks: options.num_chunks,
                 seed: options.seed,
             },
@@ -298,28 +305,66 @@ impl Plan {
         let size = u64::from(self.settings.chunk_size);
         let start = (u64::from(id.get()) * size).min(self.samples);
         let end = (start + size).min(self.samples);
-        match self.settings.sampling {
-            Sampling::All => self.pieces_in_order(start, end),
-            Sampling::Random => self.pieces_drawn(start, end),
+        match (self.settings.sampling, self.settings.spread) {
+            (Sampling::All, None) => self.pieces_in_order(start, end),
+            (Sampling::All, Some(spread)) => self.pieces_spread(id, spread),
+            (Sampling::Random, _) => self.pieces_drawn(start, end),
         }
     }
 
     fn pieces_in_order(&self, start: u64, end: u64) -> Vec<Piece> {
-        let mut pieces = Vec::new();
-        let mut position = start;
-        let mut index = self.episodes.partition_point(|episode| episode.start <= start).saturating_sub(1);
-        while position < end {
-            let episode = &self.episodes[index];
-            let from = (position - episode.start) as u32;
-            let to = (end - episode.start).min(u64::from(episode.samples)) as u32;
-            if from < to {
-                let steps = (episode.first_step + from..episode.first_step + to).collect();
-                pieces.push(self.piece(index, steps));
-                position = episode.start + u64::from(to);
-            }
-            index += 1;
+        self.stretches(start, end).map(|(episode, steps)| self.piece(episode, steps.collect())).collect()
+    }
+
+    /// The episodes whose samples lie at positions `start..end` of all samples in order, with the
+    /// steps that do.
+    fn stretches(&self, start: u64, end: u64) -> impl Iterator<Item = (usize, Range<u32>)> + '_ {
+        let first = self.episodes.partition_point(|episode| episode.start <= start).saturating_sub(1);
+        let rest = self.episodes.iter().enumerate().skip(first);
+        rest.take_while(move |(_, episode)| episode.start < end).filter_map(move |(index, episode)| {
+            let from = start.saturating_sub(episode.start).min(episode.samples.into()) as u32;
+            let to = (end - episode.start).min(episode.samples.into()) as u32;
+            (from < to).then(|| (index, episode.first_step + from..episode.first_step + to))
+        })
+    }
+
+    /// The samples of the chunks that are open together are cut into runs and dealt to them. Laid
+    /// end to end, chunk after chunk, the runs are cut where a chunk is full, so that each is, as
+    /// runs are not all of one length. A chunk's part is sorted, so that each episode is read once.
+    fn pieces_spread(&self, id: ChunkId, spread: Spread) -> Vec<Piece> {
+        let size = u64::from(self.settings.chunk_size);
+        let chunk = u64::from(id.get());
+        if chunk >= self.chunk_count() {
+            return Vec::new();
         }
-        pieces
+        let open = group(chunk, self.chunk_count(), spread.chunks.get());
+        let samples = open.start * size..(open.end * size).min(self.samples);
+        let count = NonZeroU32::new((open.end - open.start) as u32).unwrap_or(NonZeroU32::MIN);
+        let mut dealing = Dealing::new(draw::bits(self.settings.seed, SPREAD_STREAM, open.start), count);
+        let mut dealt: Vec<(u32, usize, Range<u32>)> = Vec::new();
+        for (episode, steps) in self.stretches(samples.start, samples.end) {
+            for run in spread.runs(steps) {
+                dealt.push((dealing.chunk_of(dealt.len() as u64), episode, run));
+            }
+        }
+        // Stable, and the runs are in order: a chunk's are as well.
+        dealt.sort_by_key(|(column, ..)| *column);
+        let wanted = (chunk - open.start) * size..(chunk - open.start + 1) * size;
+        let mut position = 0;
+        let mut kept: Vec<(usize, Range<u32>)> = Vec::new();
+        for (_, episode, run) in dealt {
+            let length = u64::from(run.end - run.start);
+            let from = wanted.start.saturating_sub(position).min(length) as u32;
+            let to = wanted.end.saturating_sub(position).min(length) as u32;
+            if from < to {
+                kept.push((episode, run.start + from..run.start + to));
+            }
+            position += length;
+        }
+        kept.sort_unstable_by_key(|(episode, run)| (*episode, run.start));
+        kept.chunk_by(|a, b| a.0 == b.0)
+            .map(|runs| self.piece(runs[0].0, runs.iter().flat_map(|(_, run)| run.clone()).collect()))
+            .collect()
     }
 
     /// Draws of a chunk are sorted, so that each episode is read once and its frames are stored
@@ -367,6 +412,10 @@ impl Plan {
         digest.text(self.settings.sampling.name()).number(self.settings.seed).number(self.samples);
         for dataset in &self.datasets {
             digest.text(&dataset.digest);
+        }
+        // Nothing is added in order, so that buffers made before there was a spread fit.
+        if let Some(spread) = self.settings.spread {
+            digest.text("spread").number(spread.chunks.get().into()).number(spread.run_length.get().into());
         }
         digest.finish_hex()
     }

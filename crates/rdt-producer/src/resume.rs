@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
-use rdt_buffer::{FORMAT_VERSION, Manifest, ManifestDataset, TextFile, manifest};
+use rdt_buffer::{FORMAT_VERSION, Manifest, ManifestDataset, SpreadSettings, TextFile, manifest};
 use rdt_schema::Omission;
 
 use crate::error::ProducerError;
@@ -81,6 +81,7 @@ pub(crate) fn check_settings(
         ("--seed", former.fill.seed.to_string(), fill.seed.to_string()),
         ("--check-frames", former.fill.check_frames.to_string(), fill.check_frames.to_string()),
         ("--num-chunks", chunks(former.fill.num_chunks), chunks(fill.num_chunks)),
+        ("--spread", spread(former.fill.spread), spread(fill.spread)),
         (
             "the list of data sets",
             names(&mut former.datasets.iter().map(|dataset| dataset.schema.name.as_str())),
@@ -109,6 +110,13 @@ pub(crate) fn check_settings(
         }
     }
     Ok(())
+}
+
+fn spread(spread: Option<SpreadSettings>) -> String {
+    spread.map_or_else(
+        || "not given".into(),
+        |SpreadSettings { chunks, run_length }| format!("{chunks} in runs of {run_length}"),
+    )
 }
 
 fn chunks(number: Option<u32>) -> String {

@@ -4,3 +4,4 @@ mod bad;
 mod layout;
 mod make;
 mod resume;
+mod spread;

@@ -44,6 +44,7 @@ pub fn manifest(samples: u64, state: BufferState) -> Manifest {
             seed: u64::MAX,
             image_codec: "auto".into(),
             check_frames: false,
+            spread: None,
         },
         plan_digest: "00".repeat(16),
         config: text("base.yaml"),

@@ -8,7 +8,7 @@ mod text;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use rdt_buffer::{Buffer, BufferState, ChunkId};
+use rdt_buffer::{Buffer, BufferState, ChunkId, SpreadSettings};
 use rdt_schema::Omission;
 use serde::Serialize;
 
@@ -57,6 +57,12 @@ pub struct Report {
     pub frames: u64,
     /// `all` or `random`.
     pub sampling: String,
+    /// How steps were spread over chunks; null where they lie in order.
+    pub spread: Option<SpreadSettings>,
+    /// Episodes that a chunk holds steps of, on average.
+    pub episodes_per_chunk: f64,
+    /// Consecutive steps of an episode that lie in a chunk together, on average.
+    pub steps_per_run: f64,
     /// Seed of all draws.
     pub seed: u64,
     /// How frames are stored, as `--image-codec` took it.
@@ -184,6 +190,9 @@ impl Report {
             frame_bytes: survey.frame_bytes,
             frames: survey.frames,
             sampling: manifest.fill.sampling.clone(),
+            spread: manifest.fill.spread,
+            episodes_per_chunk: survey.chunk_episodes as f64 / survey.chunks.max(1) as f64,
+            steps_per_run: survey.samples as f64 / survey.runs.max(1) as f64,
             seed: manifest.fill.seed,
             codec: manifest.fill.image_codec.clone(),
             clean: survey.bits.clean(),

@@ -27,6 +27,10 @@ pub struct Survey {
     pub frame_bytes: u64,
     /// Frames.
     pub frames: u64,
+    /// Episodes of each chunk, added up over the chunks.
+    pub chunk_episodes: u64,
+    /// Runs of consecutive steps of an episode in a chunk, added up over the chunks.
+    pub runs: u64,
     /// How often each generation occurs.
     pub generations: BTreeMap<u64, u64>,
     /// Dirty bits of the chunks whose bits can be read.
@@ -143,7 +147,10 @@ impl Survey {
             Ok(bits) => self.bits = self.bits.plus(bits),
             Err(reason) => self.unread_bits.push((id, reason)),
         }
+        self.chunk_episodes += chunk.episodes.len() as u64;
         for episode in chunk.episodes {
+            let breaks = episode.steps.windows(2).filter(|pair| pair[0].checked_add(1) != Some(pair[1]));
+            self.runs += 1 + breaks.count() as u64;
             let dataset = &mut self.datasets[episode.dataset];
             dataset.samples += episode.steps.len() as u64;
             dataset.frame_forms.extend(episode.frame_forms);

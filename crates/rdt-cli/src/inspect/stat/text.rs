@@ -63,6 +63,14 @@ impl fmt::Display for Text<'_> {
             format!("{} (seed {})", r.sampling, r.seed)
         };
         row(f, "sampling", sampling)?;
+        let spread = match r.spread {
+            None => "in order".to_owned(),
+            Some(spread) => {
+                format!("spread over {} chunks in runs of {} steps", spread.chunks, spread.run_length)
+            }
+        };
+        let episodes = counted_mean(r.episodes_per_chunk, "episode");
+        row(f, "layout", format!("{spread}; {episodes} a chunk, {:.1} steps a run", r.steps_per_run))?;
         let generations = match r.generations.keys().collect::<Vec<_>>().as_slice() {
             [] => "none".to_owned(),
             [only] => format!("{only}"),
@@ -86,6 +94,11 @@ impl fmt::Display for Text<'_> {
             &r.damaged_bits,
         )
     }
+}
+
+/// A mean of a count, without the decimal place that says nothing.
+fn counted_mean(mean: f64, what: &str) -> String {
+    if mean == 1.0 { format!("1 {what}") } else { format!("{mean:.1} {what}s") }
 }
 
 fn write_dataset(f: &mut fmt::Formatter<'_>, d: &DatasetReport) -> fmt::Result {

@@ -167,6 +167,7 @@ fn manifest() -> Manifest {
             seed: 0,
             image_codec: "auto".into(),
             check_frames: false,
+            spread: None,
         },
         plan_digest: String::new(),
         config: text(),

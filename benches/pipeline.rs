@@ -10,9 +10,9 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use rdt_benches::{dataset, encode, episode, loader_options, write};
 use rdt_buffer::{Buffer, ChunkId};
 use rdt_chunk::{Chunk, ChunkError, FrameDecoder, ImageCodec};
-use rdt_consumer::preprocess::{Picture, Preprocessor};
 use rdt_consumer::{Delivery, Loader, Order};
 use rdt_episode::{EpisodeError, flatten};
+use rdt_image::{Picture, Preprocessor};
 use rdt_schema::{CameraSlot, STATE_DIM};
 
 const CODECS: [ImageCodec; 3] = [ImageCodec::Raw, ImageCodec::Zstd, ImageCodec::ZstdRef];

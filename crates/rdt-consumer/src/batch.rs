@@ -33,7 +33,8 @@ impl BatchShape {
 /// In which form images are delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Delivery {
-    /// Preprocessed on the CPU to squares of `size` pixels, equal to RDT's own.
+    /// Padded and resized on the CPU to squares of `size` pixels, equal to RDT's own up to its
+    /// normalisation ([`rdt_image::normalise`]): that makes four bytes of one, so it comes last.
     Pixel {
         /// Side in pixels (RDT: 384).
         size: usize,
@@ -141,16 +142,10 @@ impl Batch {
 
     /// Bytes of its arrays and frames.
     pub fn bytes(&self) -> u64 {
-        let arrays = [
-            self.state(),
-            self.state_mask(),
-            self.actions(),
-            self.state_std(),
-            self.state_norm(),
-            self.images(),
-        ];
+        let arrays = [self.state(), self.state_mask(), self.actions(), self.state_std(), self.state_norm()];
         let frames = self.samples().iter().flat_map(|sample| &sample.frames);
         let bytes = arrays.map(size_of_val).iter().sum::<usize>()
+            + self.images().len()
             + frames.map(|frame| frame.pixels.len()).sum::<usize>();
         bytes as u64
     }
@@ -195,9 +190,9 @@ impl Batch {
         self.store.state_norm.first(self.len)
     }
 
-    /// For [`Delivery::Pixel`]: `(len, history * cameras, 3, size, size)`, the oldest frame of all
+    /// For [`Delivery::Pixel`]: `(len, history * cameras, size, size, 3)`, RGB, the oldest frame of all
     /// cameras first (external, right wrist, left wrist), invalid images background; else empty.
-    pub fn images(&self) -> &[f32] {
+    pub fn images(&self) -> &[u8] {
         self.store.images.first(self.len)
     }
 }
@@ -217,7 +212,7 @@ pub(crate) struct Store {
     actions: Rows<f32>,
     state_std: Rows<f32>,
     state_norm: Rows<f32>,
-    images: Rows<f32>,
+    images: Rows<u8>,
     records: Vec<SampleRecord>,
     backgrounds: Vec<Vec<bool>>,
 }
@@ -231,7 +226,7 @@ impl Default for Store {
 impl Store {
     /// Arrays for `samples` samples; their pages are touched when they are first written.
     pub(crate) fn new(samples: usize, shape: &BatchShape, delivery: Delivery) -> Self {
-        let image_floats = match delivery {
+        let image_bytes = match delivery {
             Delivery::Pixel { size } => shape.images() * 3 * size * size,
             Delivery::Frames => 0,
         };
@@ -241,7 +236,7 @@ impl Store {
             actions: Rows::zeroed(samples, shape.action_rows * STATE_DIM),
             state_std: Rows::zeroed(samples, STATE_DIM),
             state_norm: Rows::zeroed(samples, STATE_DIM),
-            images: Rows::zeroed(samples, image_floats),
+            images: Rows::zeroed(samples, image_bytes),
             records: vec![SampleRecord::default(); samples],
             backgrounds: vec![vec![false; shape.images()]; samples],
         }
@@ -293,7 +288,7 @@ pub(crate) struct Slot {
     pub(crate) actions: Row<f32>,
     pub(crate) state_std: Row<f32>,
     pub(crate) state_norm: Row<f32>,
-    pub(crate) images: Row<f32>,
+    pub(crate) images: Row<u8>,
     pub(crate) record: SampleRecord,
     /// Per image, whether its pixels already are background from an earlier use: absent
     /// cameras are a third of LIBERO's batch, and need not be written again each time.

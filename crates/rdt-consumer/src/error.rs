@@ -85,26 +85,9 @@ pub enum ConsumerError {
         /// Camera slots of a sample.
         most: usize,
     },
-    /// A frame whose bytes do not match its size.
-    #[error("image of {height} x {width} holds {found} bytes, expected {expected}")]
-    Image {
-        /// Rows.
-        height: usize,
-        /// Columns.
-        width: usize,
-        /// Bytes given.
-        found: usize,
-        /// `height * width * 3`.
-        expected: usize,
-    },
-    /// An image size of 0, or one too large to compute with.
-    #[error("image side is {side} pixels, expected 1 to {most}")]
-    ImageSide {
-        /// The side.
-        side: usize,
-        /// The limit.
-        most: usize,
-    },
+    /// A frame, or an image size, that cannot be prepared.
+    #[error(transparent)]
+    Image(#[from] rdt_image::ImageError),
     /// A probability outside of [0, 1].
     #[error("{what} is {found}, expected 0 to 1")]
     Probability {

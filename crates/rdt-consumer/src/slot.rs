@@ -1,6 +1,7 @@
 //! One sample into its slot of a batch: rows, instruction, images.
 
 use rdt_chunk::{FrameDecoder, FrameView, SampleView};
+use rdt_image::{BACKGROUND, Picture, Preprocessor};
 use rdt_schema::CameraSlot;
 use rdt_schema::Instruction;
 
@@ -8,7 +9,6 @@ use crate::batch::{BatchShape, Delivery, FrameImage, Slot};
 use crate::condition::Conditioner;
 use crate::draw::{Purpose, Visit};
 use crate::error::ConsumerError;
-use crate::preprocess::{Picture, Preprocessor};
 use crate::statistics::{Stage, Watch};
 
 /// Fills slots; keeps decoders and scratch memory between samples. One a thread.
@@ -106,9 +106,9 @@ impl SlotFiller {
                         *is_background = false;
                         let (height, width) = (height as usize, width as usize);
                         alter(conditioner, (visit, index), (height, width), pixels, watch);
-                        preprocessor.pixel(Picture::new(height, width, pixels)?, image);
+                        preprocessor.square(Picture::new(height, width, pixels)?, image);
                     } else if !*is_background {
-                        image.fill(preprocessor.background_value());
+                        image.fill(BACKGROUND);
                         *is_background = true;
                     }
                     watch.lap(Stage::Preprocess);

@@ -6,6 +6,7 @@ use tch::{Device, Kind, Tensor};
 use crate::encoder::image::ImageEncoder;
 use crate::encoder::language::LanguageEncoder;
 use crate::error::TrainError;
+use crate::images::HostImages;
 use crate::network::Conditions;
 
 /// A batch as plain memory, row-major; (B, ...) as in [`rdt_consumer::Batch`].
@@ -17,8 +18,8 @@ pub struct HostBatch<'a> {
     pub state_mask: &'a [f32],
     /// (B, action rows, 128).
     pub actions: &'a [f32],
-    /// (B, images, 3, side, side).
-    pub images: &'a [f32],
+    /// (B, images, ...).
+    pub images: HostImages<'a>,
     /// (B,) steps a second.
     pub control_freq: Vec<f32>,
     /// (B,).
@@ -47,7 +48,7 @@ impl TrainingBatch for rdt_consumer::Batch {
             state: self.state(),
             state_mask: self.state_mask(),
             actions: self.actions(),
-            images: self.images(),
+            images: HostImages::Pixel(self.images()),
             control_freq: samples.iter().map(|sample| sample.ctrl_freq).collect(),
             instructions: samples.iter().map(|sample| sample.instruction.as_str()).collect(),
             state_norm: self.state_norm(),
@@ -99,8 +100,7 @@ impl HostBatch<'_> {
             let tensor = Tensor::f_from_slice(values)?.f_to_device(device)?;
             Ok(tensor.f_view([count, -1, rdt_schema::STATE_DIM as i64])?)
         };
-        let pixels = Tensor::f_from_slice(self.images)?.f_to_device(device)?;
-        let pixels = pixels.f_view([count * images, 3, side, side])?;
+        let pixels = self.images.to_device(count * images, side, device)?;
         let tokens = image_encoder.encode(&pixels)?;
         let language = language_encoder.encode(&self.instructions)?;
         let conditions = Conditions {

@@ -22,6 +22,8 @@ mod error;
 pub mod event_file;
 pub mod export;
 pub mod flat_parameters;
+mod host_memory;
+pub mod images;
 pub mod linear;
 pub mod metrics;
 pub mod metrics_log;

@@ -12,6 +12,7 @@ use crate::batch::{HostBatch, TrainingBatch};
 use crate::checkpoint;
 use crate::encoder::EncoderFolders;
 use crate::error::TrainError;
+use crate::images::HostImages;
 use crate::metrics_log::StepRecord;
 use crate::optimizer::AdamWSettings;
 use crate::random::{self, Stream};
@@ -33,7 +34,7 @@ struct MadeUp {
     state: Vec<f32>,
     mask: Vec<f32>,
     actions: Vec<f32>,
-    images: Vec<f32>,
+    images: Vec<u8>,
 }
 
 impl MadeUp {
@@ -51,7 +52,10 @@ impl MadeUp {
             state: draw(0, BATCH * STATE_DIM),
             mask: vec![1.0; BATCH * STATE_DIM],
             actions: draw(1, BATCH * rows * STATE_DIM),
-            images: draw(2, BATCH * images * 3 * side * side),
+            images: draw(2, BATCH * images * 3 * side * side)
+                .iter()
+                .map(|unit| (unit * 255.0) as u8)
+                .collect(),
         }
     }
 }
@@ -62,7 +66,7 @@ impl TrainingBatch for MadeUp {
             state: &self.state,
             state_mask: &self.mask,
             actions: &self.actions,
-            images: &self.images,
+            images: HostImages::Pixel(&self.images),
             control_freq: vec![20.0; BATCH],
             instructions: vec!["Pick up the cup.", "", "Open it."],
             state_norm: &self.mask,

@@ -132,7 +132,7 @@ fn masked_images_are_background_and_the_others_are_as_before() {
     let end = Some(Position { epoch: 8, batch: 0 });
     let plain = load(&buffer, LoaderOptions { end, ..options() });
     let masked = load(&buffer, LoaderOptions { end, conditioning: masking(), ..options() });
-    let background = Preprocessor::new(SIZE).unwrap().background_value();
+    let background = f32::from(BACKGROUND);
     let mut newly_masked = 0;
     for (plain, masked) in plain.iter().zip(&masked) {
         let images = |batch: &Held| batch.arrays[5].clone();

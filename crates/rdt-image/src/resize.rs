@@ -5,22 +5,20 @@
 //! f32), bit by bit. The padding is never written down: its rows are known to stay background,
 //! since the weights of each target pixel add up to one.
 
-mod coefficients;
-mod passes;
-
 use std::collections::HashMap;
 
 use pulp::{Arch, Simd, WithSimd};
 
-use crate::error::ConsumerError;
-use coefficients::{Coefficients, GROUP};
-use passes::{Column, Pixel, ROWS_AT_ONCE};
+use crate::coefficients::{Coefficients, GROUP};
+use crate::error::ImageError;
+use crate::normalise::{normalise, normalised};
+use crate::passes::{self, Column, ROWS_AT_ONCE, row_stride};
 
 /// The level that frames are made square with, and that absent images are filled with.
 pub const BACKGROUND: u8 = 127;
 
 /// Largest side of a source or a target; sums and sizes stay far within their types.
-const MOST_SIDE: usize = 1 << 14;
+pub const MOST_SIDE: usize = 1 << 14;
 
 /// An upright RGB frame.
 #[derive(Debug, Clone, Copy)]
@@ -35,22 +33,37 @@ impl<'p> Picture<'p> {
     ///
     /// # Errors
     /// A side of 0 or over 16,384 pixels, or another number of bytes.
-    pub fn new(height: usize, width: usize, pixels: &'p [u8]) -> Result<Self, ConsumerError> {
+    pub fn new(height: usize, width: usize, pixels: &'p [u8]) -> Result<Self, ImageError> {
         for side in [height, width] {
             check_side(side)?;
         }
         let expected = height * width * 3;
         if pixels.len() != expected {
-            return Err(ConsumerError::Image { height, width, found: pixels.len(), expected });
+            return Err(ImageError::Image { height, width, found: pixels.len(), expected });
         }
         Ok(Self { height, width, pixels })
+    }
+
+    /// Rows.
+    pub fn height(&self) -> usize {
+        self.height
+    }
+
+    /// Columns.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// `(height, width, 3)`, RGB.
+    pub fn pixels(&self) -> &'p [u8] {
+        self.pixels
     }
 }
 
 /// Preprocesses frames for one image size; keeps weights and scratch memory between frames.
 ///
 /// ```
-/// use rdt_consumer::preprocess::{Picture, Preprocessor};
+/// use rdt_image::{Picture, Preprocessor};
 /// let mut preprocessor = Preprocessor::new(384)?;
 /// let frame = vec![255u8; 48 * 64 * 3];
 /// let mut image = vec![0.0f32; 3 * 384 * 384];
@@ -58,7 +71,7 @@ impl<'p> Picture<'p> {
 /// // The padding above the picture is background, its middle white.
 /// assert_eq!(image[0], preprocessor.background_value());
 /// assert_eq!(image[192 * 384 + 192], 1.0);
-/// # Ok::<(), rdt_consumer::ConsumerError>(())
+/// # Ok::<(), rdt_image::ImageError>(())
 /// ```
 #[derive(Debug)]
 pub struct Preprocessor {
@@ -74,11 +87,12 @@ pub struct Preprocessor {
 struct Scratch {
     columns: Vec<Column>,
     /// The rows of the source at the target's width, the padding left out.
-    rows: Vec<Pixel>,
+    rows: Vec<u8>,
     /// A row of padding.
-    background: Vec<Pixel>,
-    target: Vec<Pixel>,
+    background: Vec<u8>,
     sums: Vec<i32>,
+    /// A prepared picture, on its way to floating point.
+    square: Vec<u8>,
 }
 
 impl Preprocessor {
@@ -86,7 +100,7 @@ impl Preprocessor {
     ///
     /// # Errors
     /// A size of 0 or over 16,384 pixels.
-    pub fn new(size: usize) -> Result<Self, ConsumerError> {
+    pub fn new(size: usize) -> Result<Self, ImageError> {
         check_side(size)?;
         Ok(Self { size, arch: Arch::new(), coefficients: HashMap::new(), scratch: Scratch::default() })
     }
@@ -98,15 +112,16 @@ impl Preprocessor {
 
     /// What every value of an absent or masked image is.
     pub fn background_value(&self) -> f32 {
-        passes::normalised(u32::from(BACKGROUND))
+        normalised(BACKGROUND)
     }
 
-    /// Writes the preprocessed picture as `(3, size, size)`.
+    /// Writes the picture padded and resized, `(size, size, 3)`: what [`Preprocessor::pixel`]
+    /// gives, before it is normalised.
     ///
     /// # Panics
     /// If `image` has another length.
-    pub fn pixel(&mut self, picture: Picture<'_>, image: &mut [f32]) {
-        assert_eq!(image.len(), 3 * self.size * self.size, "values of an image");
+    pub fn square(&mut self, picture: Picture<'_>, image: &mut [u8]) {
+        assert_eq!(image.len(), 3 * self.size * self.size, "bytes of an image");
         let side = picture.height.max(picture.width);
         let coefficients =
             self.coefficients.entry(side).or_insert_with(|| Coefficients::new(side, self.size));
@@ -119,16 +134,28 @@ impl Preprocessor {
             image,
         });
     }
+
+    /// Writes the preprocessed picture as `(3, size, size)`.
+    ///
+    /// # Panics
+    /// If `image` has another length.
+    pub fn pixel(&mut self, picture: Picture<'_>, image: &mut [f32]) {
+        let mut square = std::mem::take(&mut self.scratch.square);
+        square.resize(3 * self.size * self.size, 0);
+        self.square(picture, &mut square);
+        normalise(&square, image);
+        self.scratch.square = square;
+    }
 }
 
-/// One call of [`Preprocessor::pixel`], as an operation that is compiled per instruction set.
+/// One call of [`Preprocessor::square`], as an operation that is compiled per instruction set.
 struct Pad2Square<'a> {
     size: usize,
     side: usize,
     coefficients: &'a Coefficients,
     picture: Picture<'a>,
     scratch: &'a mut Scratch,
-    image: &'a mut [f32],
+    image: &'a mut [u8],
 }
 
 impl WithSimd for Pad2Square<'_> {
@@ -145,29 +172,22 @@ impl Pad2Square<'_> {
     fn run(self) {
         let Self { size, side, coefficients, picture: Picture { height, width, pixels }, scratch, image } =
             self;
-        let Scratch { columns, rows, background, target, sums } = scratch;
+        let Scratch { columns, rows, background, sums, .. } = scratch;
         let (top, left) = ((side - height) / 2, (side - width) / 2);
         let bottom = top + height;
-        let (red, rest) = image.split_at_mut(size * size);
-        let (green, blue) = rest.split_at_mut(size * size);
-        let planes =
-            red.chunks_exact_mut(size).zip(green.chunks_exact_mut(size)).zip(blue.chunks_exact_mut(size));
-        background.clear();
-        background.resize(size, [BACKGROUND; 4]);
-        target.clear();
-        target.resize(size, [BACKGROUND; 4]);
 
         if side == size {
             // As in Pillow: nothing to resize.
-            for (row, ((red, green), blue)) in planes.enumerate() {
-                let row = if (top..bottom).contains(&row) {
-                    let source = &pixels[(row - top) * width * 3..(row - top + 1) * width * 3];
-                    passes::widen(source, &mut target[left..left + width]);
-                    &*target
+            for (row, target) in image.chunks_exact_mut(size * 3).enumerate() {
+                if (top..bottom).contains(&row) {
+                    let (before, rest) = target.split_at_mut(left * 3);
+                    let (middle, after) = rest.split_at_mut(width * 3);
+                    before.fill(BACKGROUND);
+                    middle.copy_from_slice(&pixels[(row - top) * width * 3..][..width * 3]);
+                    after.fill(BACKGROUND);
                 } else {
-                    &*background
-                };
-                passes::planes(row, [red, green, blue]);
+                    target.fill(BACKGROUND);
+                }
             }
             return;
         }
@@ -175,48 +195,43 @@ impl Pad2Square<'_> {
         // Horizontal: the picture's own rows, a few at once.
         columns.clear();
         columns.resize(side + GROUP, [[BACKGROUND; 4]; ROWS_AT_ONCE]);
-        rows.resize(height.next_multiple_of(ROWS_AT_ONCE) * size, [0; 4]);
+        let stride = row_stride(size);
+        rows.resize(height.next_multiple_of(ROWS_AT_ONCE) * stride, 0);
         for (source, rows) in
-            pixels.chunks(ROWS_AT_ONCE * width * 3).zip(rows.chunks_exact_mut(ROWS_AT_ONCE * size))
+            pixels.chunks(ROWS_AT_ONCE * width * 3).zip(rows.chunks_exact_mut(ROWS_AT_ONCE * stride))
         {
             // The last group may be smaller: its other rows are left over and not used.
             for (row, source) in source.chunks_exact(width * 3).enumerate() {
                 passes::spread(source, &mut columns[left..left + width], row);
             }
-            passes::horizontal(coefficients, columns, rows, size);
+            passes::horizontal(coefficients, columns, rows, stride);
         }
 
-        // Vertical, row by row into the planes.
-        sums.resize(size * 4, 0);
-        for (taps, ((red, green), blue)) in coefficients.iter().zip(planes) {
+        // Vertical, row by row into the image.
+        background.clear();
+        background.resize(size * 3, BACKGROUND);
+        sums.resize(size * 3, 0);
+        for (taps, target) in coefficients.iter().zip(image.chunks_exact_mut(size * 3)) {
             if taps.pixels.end <= top || taps.pixels.start >= bottom {
-                let value = passes::normalised(u32::from(BACKGROUND));
-                for plane in [red, green, blue] {
-                    plane.fill(value);
-                }
+                target.fill(BACKGROUND);
                 continue;
             }
             let row = |row: usize| -> &[u8] {
-                let pixels = if (top..bottom).contains(&row) {
-                    &rows[(row - top) * size..(row - top + 1) * size]
+                if (top..bottom).contains(&row) {
+                    &rows[(row - top) * stride..][..size * 3]
                 } else {
-                    background.as_slice()
-                };
-                pixels.as_flattened()
+                    background
+                }
             };
-            passes::vertical(&taps, row, sums, target.as_flattened_mut());
-            passes::planes(target, [red, green, blue]);
+            passes::vertical(&taps, row, sums, target);
         }
     }
 }
 
-fn check_side(side: usize) -> Result<(), ConsumerError> {
+fn check_side(side: usize) -> Result<(), ImageError> {
     if (1..=MOST_SIDE).contains(&side) {
         Ok(())
     } else {
-        Err(ConsumerError::ImageSide { side, most: MOST_SIDE })
+        Err(ImageError::ImageSide { side, most: MOST_SIDE })
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -6,17 +6,17 @@
 use std::ops::Range;
 
 /// Fraction bits of a weight: 32 less 8 for the pixel and 2 for the overshoot of the sum.
-pub(super) const PRECISION_BITS: u32 = 32 - 8 - 2;
+pub const PRECISION_BITS: u32 = 32 - 8 - 2;
 
 /// Half the width of the cubic, in source pixels at scale 1.
 const SUPPORT: f64 = 2.0;
 
 /// Weights that are summed up in one pass over a vector of pixels.
-pub(super) const GROUP: usize = 4;
+pub(crate) const GROUP: usize = 4;
 
 /// Weights of one resize along one axis.
 #[derive(Debug, Clone)]
-pub(super) struct Coefficients {
+pub struct Coefficients {
     /// Groups reserved for each target pixel.
     groups: usize,
     bounds: Vec<Range<u32>>,
@@ -25,16 +25,16 @@ pub(super) struct Coefficients {
 
 /// What one target pixel is made of.
 #[derive(Debug, Clone)]
-pub(super) struct Taps<'c> {
+pub(crate) struct Taps<'c> {
     /// The source pixels.
-    pub(super) pixels: Range<usize>,
+    pub(crate) pixels: Range<usize>,
     /// Their weights in order, filled up with zeros; at least one group.
-    pub(super) weights: &'c [[i32; GROUP]],
+    pub(crate) weights: &'c [[i32; GROUP]],
 }
 
 impl Coefficients {
     /// From `source` pixels to `target` pixels, both at least 1.
-    pub(super) fn new(source: usize, target: usize) -> Self {
+    pub fn new(source: usize, target: usize) -> Self {
         let scale = source as f64 / target as f64;
         let filter_scale = scale.max(1.0);
         let support = SUPPORT * filter_scale;
@@ -63,9 +63,18 @@ impl Coefficients {
         Self { groups, bounds, weights }
     }
 
+    /// For each target pixel the source pixels that it is made of, and their weights, in units of
+    /// 1 / 2^[`PRECISION_BITS`].
+    pub fn weights(&self) -> impl Iterator<Item = (Range<usize>, &[i32])> {
+        self.iter().map(|taps| {
+            let count = taps.pixels.len();
+            (taps.pixels, &taps.weights.as_flattened()[..count])
+        })
+    }
+
     /// For each target pixel what it is made of.
     #[inline(always)]
-    pub(super) fn iter(&self) -> impl Iterator<Item = Taps<'_>> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Taps<'_>> {
         self.bounds.iter().zip(self.weights.chunks_exact(self.groups)).map(|(bounds, weights)| {
             let pixels = bounds.start as usize..bounds.end as usize;
             let used = pixels.len().div_ceil(GROUP);

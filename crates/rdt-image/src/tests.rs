@@ -6,7 +6,10 @@ use std::path::PathBuf;
 use proptest::prelude::*;
 use safetensors::{Dtype, SafeTensors};
 
-use super::*;
+use crate::coefficients::{self, Coefficients};
+use crate::error::ImageError;
+use crate::normalise::normalised;
+use crate::resize::{BACKGROUND, MOST_SIDE, Picture, Preprocessor};
 
 fn goldens() -> PathBuf {
     match std::env::var_os("RDT_GOLDENS") {
@@ -63,20 +66,21 @@ fn golden_background_is_equal() {
 
 #[test]
 fn every_level_is_normalised_as_numpy_does() {
-    for level in 0..=255u32 {
+    for level in 0..=255u8 {
         let rescaled = (f64::from(level) * (1.0 / 255.0)) as f32;
-        assert_eq!(passes::normalised(level), (rescaled - 0.5) / 0.5, "{level}");
+        assert_eq!(normalised(level), (rescaled - 0.5) / 0.5, "{level}");
     }
 }
 
 /// The algorithm as one would write it down: the padding made, one value at a time.
 fn plain(picture: &Picture<'_>, size: usize) -> Vec<f32> {
-    let side = picture.height.max(picture.width);
-    let (top, left) = ((side - picture.height) / 2, (side - picture.width) / 2);
+    let (height, width, pixels) = (picture.height(), picture.width(), picture.pixels());
+    let side = height.max(width);
+    let (top, left) = ((side - height) / 2, (side - width) / 2);
     let mut padded = vec![BACKGROUND; side * side * 3];
-    for y in 0..picture.height {
-        for x in 0..picture.width * 3 {
-            padded[((top + y) * side + left) * 3 + x] = picture.pixels[y * picture.width * 3 + x];
+    for y in 0..height {
+        for x in 0..width * 3 {
+            padded[((top + y) * side + left) * 3 + x] = pixels[y * width * 3 + x];
         }
     }
     let coefficients = Coefficients::new(side, size);
@@ -96,11 +100,16 @@ fn plain(picture: &Picture<'_>, size: usize) -> Vec<f32> {
             (0..side).map(|y| resample(&|x| padded[(y * side + x) * 3 + channel])).collect();
         for x in 0..size {
             for (y, level) in resample(&|y| rows[y][x]).into_iter().enumerate() {
-                image[(channel * size + y) * size + x] = passes::normalised(u32::from(level));
+                image[(channel * size + y) * size + x] = normalised(level);
             }
         }
     }
     image
+}
+
+fn noise(seed: u64, at: u64) -> u8 {
+    let mixed = (seed ^ at.wrapping_mul(0x9e37_79b9_7f4a_7c15)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    (mixed >> 37) as u8
 }
 
 proptest! {
@@ -111,7 +120,7 @@ proptest! {
     ) {
         let pixels: Vec<u8> = (0..height * width * 3)
             .map(|at| {
-                let value = crate::draw::absorb(seed, at as u64) as u8;
+                let value = noise(seed, at as u64);
                 // Black and white only: overshoots on both ends.
                 if harsh { if value & 1 == 0 { 0 } else { 255 } } else { value }
             })
@@ -128,9 +137,9 @@ proptest! {
 fn wrong_sizes_are_named() {
     assert!(matches!(
         Picture::new(2, 3, &[0; 17]),
-        Err(ConsumerError::Image { height: 2, width: 3, found: 17, expected: 18 })
+        Err(ImageError::Image { height: 2, width: 3, found: 17, expected: 18 })
     ));
-    assert!(matches!(Picture::new(0, 3, &[]), Err(ConsumerError::ImageSide { side: 0, .. })));
-    assert!(matches!(Picture::new(1, MOST_SIDE + 1, &[]), Err(ConsumerError::ImageSide { .. })));
-    assert!(matches!(Preprocessor::new(0), Err(ConsumerError::ImageSide { .. })));
+    assert!(matches!(Picture::new(0, 3, &[]), Err(ImageError::ImageSide { side: 0, .. })));
+    assert!(matches!(Picture::new(1, MOST_SIDE + 1, &[]), Err(ImageError::ImageSide { .. })));
+    assert!(matches!(Preprocessor::new(0), Err(ImageError::ImageSide { .. })));
 }

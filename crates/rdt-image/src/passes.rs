@@ -1,20 +1,20 @@
-//! The two passes of a resize and the conversion to floating point, on whole vectors.
+//! The two passes of a resize, on whole vectors.
 //!
-//! Pixels travel as four bytes (red, green, blue, unused), so that every loop below is over
-//! plain lanes and the compiler turns it into vector instructions; [`pulp`] compiles the code
+//! Columns of pixels are four bytes wide (red, green, blue, unused), rows three, and every loop below
+//! is over plain lanes and the compiler turns it into vector instructions; [`pulp`] compiles the code
 //! once for each instruction set and picks one at run time.
 
-use super::coefficients::{Coefficients, GROUP, PRECISION_BITS, Taps};
+use crate::coefficients::{Coefficients, GROUP, PRECISION_BITS, Taps};
 
 /// Red, green, blue and a byte that is never looked at.
-pub(super) type Pixel = [u8; 4];
+pub(crate) type Pixel = [u8; 4];
 
 /// Rows that the horizontal pass handles at once: enough for the compiler to see a loop over
 /// lanes.
-pub(super) const ROWS_AT_ONCE: usize = 16;
+pub(crate) const ROWS_AT_ONCE: usize = 16;
 
 /// Pixels of [`ROWS_AT_ONCE`] rows in one column.
-pub(super) type Column = [Pixel; ROWS_AT_ONCE];
+pub(crate) type Column = [Pixel; ROWS_AT_ONCE];
 
 /// Bytes of a column.
 const LANES: usize = size_of::<Column>();
@@ -22,27 +22,26 @@ const LANES: usize = size_of::<Column>();
 /// Half a unit, so that cutting off the fraction rounds.
 const HALF: i32 = 1 << (PRECISION_BITS - 1);
 
-/// Turns RGB into pixels.
-#[inline(always)]
-pub(super) fn widen(source: &[u8], pixels: &mut [Pixel]) {
-    for (rgb, pixel) in source.chunks_exact(3).zip(pixels) {
-        *pixel = [rgb[0], rgb[1], rgb[2], 0];
-    }
+/// Bytes from one row of [`horizontal`] to the next: pixels of three bytes, and room for the
+/// unused byte of the last one.
+pub(crate) fn row_stride(width: usize) -> usize {
+    width * 3 + 1
 }
 
 /// Puts row `row` of RGB into the columns.
 #[inline(always)]
-pub(super) fn spread(source: &[u8], columns: &mut [Column], row: usize) {
+pub(crate) fn spread(source: &[u8], columns: &mut [Column], row: usize) {
     for (pixel, column) in source.chunks_exact(3).zip(columns) {
         column[row] = [pixel[0], pixel[1], pixel[2], 0];
     }
 }
 
-/// Resizes [`ROWS_AT_ONCE`] rows, given as columns, into rows of `width` pixels.
+/// Resizes [`ROWS_AT_ONCE`] rows, given as columns, into rows of RGB, `stride` bytes apart
+/// ([`row_stride`]).
 ///
 /// `columns` holds [`GROUP`] more columns than the source, of any content.
 #[inline(always)]
-pub(super) fn horizontal(coefficients: &Coefficients, columns: &[Column], rows: &mut [Pixel], width: usize) {
+pub(crate) fn horizontal(coefficients: &Coefficients, columns: &[Column], rows: &mut [u8], stride: usize) {
     for (position, Taps { pixels, weights }) in coefficients.iter().enumerate() {
         let mut sums = [HALF; LANES];
         let mut bytes = [0u8; LANES];
@@ -60,7 +59,8 @@ pub(super) fn horizontal(coefficients: &Coefficients, columns: &[Column], rows: 
         }
         let column: Column = bytemuck::cast(bytes);
         for (row, pixel) in column.into_iter().enumerate() {
-            rows[row * width + position] = pixel;
+            // The fourth byte is written over by the next pixel: one store instead of three.
+            rows[row * stride + position * 3..][..4].copy_from_slice(&pixel);
         }
     }
 }
@@ -68,7 +68,7 @@ pub(super) fn horizontal(coefficients: &Coefficients, columns: &[Column], rows: 
 /// Makes one row of the target. `row` gives the bytes of a source row, all as many as the target
 /// has; `sums` is scratch memory of that length.
 #[inline(always)]
-pub(super) fn vertical<'r>(
+pub(crate) fn vertical<'r>(
     taps: &Taps<'_>,
     row: impl Fn(usize) -> &'r [u8],
     sums: &mut [i32],
@@ -108,32 +108,6 @@ pub(super) fn vertical<'r>(
 fn weighted(bytes: [u8; GROUP], weights: &[i32; GROUP]) -> i32 {
     let product = |tap: usize| i32::from(bytes[tap]) * weights[tap];
     product(0) + product(1) + (product(2) + product(3))
-}
-
-/// Spreads a row of pixels over three planes, as floating point.
-#[inline(always)]
-pub(super) fn planes(pixels: &[Pixel], [red, green, blue]: [&mut [f32]; 3]) {
-    for (((pixel, red), green), blue) in pixels.iter().zip(red).zip(green).zip(blue) {
-        let pixel = u32::from_le_bytes(*pixel);
-        *red = normalised(pixel & 0xff);
-        *green = normalised(pixel >> 8 & 0xff);
-        *blue = normalised(pixel >> 16 & 0xff);
-    }
-}
-
-/// RDT's `rescale` and `normalize` of one value, 0 to 255: `value * (1 / 255)` in f64, rounded to
-/// f32, then `(x - 0.5) / 0.5` in f32.
-///
-/// The product is made of two f32 parts instead, which gives the same 256 values (a test holds
-/// each) and needs neither f64 nor a table that vectors would have to gather from.
-#[inline(always)]
-pub(super) fn normalised(value: u32) -> f32 {
-    /// 1 / 255 to 16 bits, so that its product with a byte is exact, and the rest.
-    const UPPER: f32 = f32::from_bits((1.0f32 / 255.0).to_bits() & 0xffff_ff00);
-    const LOWER: f32 = (1.0 / 255.0 - UPPER as f64) as f32;
-    // Values up to 255 fit i32, which converts faster than u32.
-    let value = value as i32 as f32;
-    (value * UPPER + value * LOWER - 0.5) * 2.0
 }
 
 #[inline(always)]

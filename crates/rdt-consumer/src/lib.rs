@@ -35,5 +35,5 @@ pub use error::ConsumerError;
 pub use holdout::{Holdout, Selection};
 pub use loader::{Loader, LoaderOptions};
 pub use order::Order;
-pub use source::SampleSource;
+pub use source::{SampleSource, Samples};
 pub use statistics::LoaderStatistics;

@@ -14,7 +14,7 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
-use rdt_buffer::{Buffer, SampleId};
+use rdt_buffer::SampleId;
 use rdt_schema::CameraSlot;
 
 use crate::bad_sample::{BadSample, OnBadSample};
@@ -100,14 +100,14 @@ struct Building {
 }
 
 impl Loader {
-    /// Starts the threads and the first batches.
+    /// Starts the threads and the first batches of a buffer, or of another place with samples.
     ///
     /// # Errors
-    /// An empty buffer, options out of range (see [`BatchOrder::new`]), data sets of other
+    /// No samples, options out of range (see [`BatchOrder::new`]), data sets of other
     /// sizes than the configured ones, conditioning out of range or without the means it
     /// needs, or threads that cannot be started.
-    pub fn new(buffer: Arc<Buffer>, options: LoaderOptions) -> Result<Self, ConsumerError> {
-        let source = SampleSource::new(buffer);
+    pub fn new(samples: impl Into<SampleSource>, options: LoaderOptions) -> Result<Self, ConsumerError> {
+        let source = samples.into();
         check_shape(&source, options.shape)?;
         let order = match &options.selection {
             Some(selection) => Order::of(Arc::clone(selection), options.seed)?,
@@ -121,7 +121,7 @@ impl Loader {
         let stop = Arc::new(AtomicBool::new(false));
         let times = Arc::new(Times::default());
         let mut loader = Self {
-            dataset_names: source.datasets().map(|dataset| dataset.name.clone()).collect(),
+            dataset_names: source.datasets().iter().map(|dataset| dataset.name.clone()).collect(),
             jobs: Some(jobs),
             messages,
             stop: Arc::clone(&stop),

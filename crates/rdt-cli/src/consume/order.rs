@@ -1,21 +1,25 @@
 //! `rdt-consume order`: which samples the batches of an epoch hold.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context;
-use rdt_buffer::Buffer;
 use rdt_consumer::{BatchOrder, ConsumerError, LastBatch, Order, Position};
 use serde::Serialize;
 
+use crate::consume::source::{ConfigChoice, HowToOpen, SourceFlags};
 use crate::exit::{Outcome, Usage};
 
 /// What to print.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
-    /// The buffer's directory
-    #[arg(long, value_name = "DIR", default_value = "buffer")]
-    pub buffer: PathBuf,
+    #[expect(missing_docs, reason = "a comment would become the help of the whole command")]
+    #[command(flatten)]
+    pub source: SourceFlags,
+    /// Sizes of windows [default: the configuration of the buffer; with --load-from-hdf5 the shipped one]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// Seed of the order
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
@@ -57,13 +61,19 @@ struct Line {
 /// The buffer cannot be opened, or the options do not fit it or each other.
 pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     // The order is known as soon as the plan is: a fill may still be going on.
-    let buffer = Buffer::open(&args.buffer)?;
-    let batches = batches(args, buffer.sample_count()).map_err(Usage::from_error)?;
+    let source = args.source.open(HowToOpen {
+        default_buffer: Some(Path::new("buffer")),
+        complete: false,
+        config: ConfigChoice::File(args.config.clone()),
+        stop: Arc::default(),
+    })?;
+    let batches = batches(args, source.samples.sample_count()).map_err(Usage::from_error)?;
     let out = std::io::BufWriter::new(std::io::stdout().lock());
+    let outcome = if source.skipped == 0 { Outcome::Done } else { Outcome::Incomplete };
     match print(args, &batches, out) {
         // Whoever reads has seen enough (`| head`).
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(Outcome::Done),
-        printed => printed.context("cannot print the order").map(|()| Outcome::Done),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(outcome),
+        printed => printed.context("cannot print the order").map(|()| outcome),
     }
 }
 
@@ -98,7 +108,8 @@ mod tests {
 
     fn args() -> Args {
         Args {
-            buffer: PathBuf::new(),
+            source: SourceFlags { buffer: None, load_from_hdf5: false, datasets: Default::default() },
+            config: None,
             seed: 5,
             epoch: 1,
             global_batch_size: 4,

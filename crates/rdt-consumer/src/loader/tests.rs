@@ -5,6 +5,8 @@ mod conditioning;
 mod holdout;
 mod small_buffer;
 
+use rdt_buffer::Buffer;
+
 use super::*;
 use rdt_image::{BACKGROUND, Picture, Preprocessor};
 use small_buffer::{ACTION_ROWS, HISTORY, frame_size, instructions, level, place, samples, schema, state};
@@ -241,8 +243,9 @@ fn bad_samples_are_replaced_alike_everywhere_and_named() {
     assert!(!bad.is_empty());
     assert!(loader.statistics().replaced >= 2 * bad.len() as u64);
     for sample in &bad {
-        assert_eq!((sample.chunk.get(), sample.slot.get()), (1, sample.sample.get() as u32 - 7));
-        let (episode, step) = place(sample.sample.get());
+        let place = sample.place.map(|(chunk, slot)| (chunk.get(), slot.get()));
+        assert_eq!(place, Some((1, sample.sample.get() as u32 - 7)));
+        let (episode, step) = small_buffer::place(sample.sample.get());
         assert_eq!(sample.origin.as_ref().unwrap().key, format!("demo_{episode}"));
         assert_eq!(sample.step, Some(step));
         let text = sample.to_string();

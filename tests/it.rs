@@ -3,7 +3,6 @@
 
 mod bad_input;
 mod cut;
-mod direct;
 mod fill;
 mod inspect;
 mod loader;

@@ -4,7 +4,5 @@
 
 pub mod bench;
 pub mod conditioning;
-#[cfg(feature = "hdf5")]
-pub mod episodes;
 pub mod order;
-pub mod source;
+pub mod order_flags;

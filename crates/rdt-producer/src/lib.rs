@@ -24,7 +24,6 @@
 #![forbid(unsafe_code)]
 
 mod digest;
-mod direct;
 mod draw;
 mod error;
 mod event;
@@ -40,7 +39,6 @@ mod spec;
 pub mod spread;
 mod worker;
 
-pub use direct::DirectSamples;
 pub use error::ProducerError;
 pub use event::{Event, StopFlag};
 pub use fill::fill;

@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod cut;
+mod direct;
 mod fill;
 mod inspect;
 mod loader;

@@ -6,6 +6,7 @@
 
 pub mod args;
 pub mod consume;
+pub mod datasets;
 pub mod exit;
 pub mod inspect;
 pub mod picture;

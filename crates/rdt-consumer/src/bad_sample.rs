@@ -24,10 +24,8 @@ pub enum OnBadSample {
 pub struct BadSample {
     /// Its id.
     pub sample: SampleId,
-    /// The chunk that holds it.
-    pub chunk: ChunkId,
-    /// Its slot there.
-    pub slot: SlotIndex,
+    /// The chunk that holds it and its slot there; none where it was read from a source file.
+    pub place: Option<(ChunkId, SlotIndex)>,
     /// Source file and episode; none where the chunk itself cannot be opened.
     pub origin: Option<Origin>,
     /// Original step; none where the chunk itself cannot be opened.
@@ -38,10 +36,16 @@ pub struct BadSample {
 
 impl fmt::Display for BadSample {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "sample {} (chunk {}, slot {}", self.sample, self.chunk, self.slot)?;
-        if let (Some(origin), Some(step)) = (&self.origin, self.step) {
-            write!(f, ", from {origin} step {step}")?;
+        write!(f, "sample {}", self.sample)?;
+        let from = self.origin.as_ref().zip(self.step);
+        match (self.place, from) {
+            (Some((chunk, slot)), Some((origin, step))) => {
+                write!(f, " (chunk {chunk}, slot {slot}, from {origin} step {step})")?;
+            }
+            (Some((chunk, slot)), None) => write!(f, " (chunk {chunk}, slot {slot})")?,
+            (None, Some((origin, step))) => write!(f, " ({origin} step {step})")?,
+            (None, None) => {}
         }
-        write!(f, ") cannot be read: {}", self.reason)
+        write!(f, " cannot be read: {}", self.reason)
     }
 }

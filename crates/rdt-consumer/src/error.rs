@@ -9,7 +9,7 @@ use crate::bad_sample::BadSample;
 #[non_exhaustive]
 pub enum ConsumerError {
     /// The buffer holds no samples.
-    #[error("the buffer holds no samples; fill it with rdt-produce --fill-up")]
+    #[error("there are no samples; a buffer is filled with rdt-produce --fill-up")]
     NoSamples,
     /// More samples than the order can permute.
     #[error("{samples} samples are more than the order can permute; expected at most {most}")]
@@ -157,6 +157,9 @@ pub enum ConsumerError {
     /// The threads cannot be started.
     #[error("cannot start a loader thread")]
     Spawn(#[source] std::io::Error),
+    /// A source of samples that is no buffer cannot be read.
+    #[error("the sample cannot be read from its source file")]
+    Source(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The buffer cannot be read.
     #[error(transparent)]
     Buffer(#[from] BufferError),

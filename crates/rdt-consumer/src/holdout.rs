@@ -91,23 +91,25 @@ impl Holdout {
         // Episodes change rarely from one sample to the next; each is counted where it first
         // comes up.
         let mut seen = std::collections::HashSet::new();
-        let mut before: Option<(usize, Origin, usize)> = None;
+        let mut before: Option<(u16, Origin, usize)> = None;
+        let names: Vec<String> = source.datasets().iter().map(|dataset| dataset.name.clone()).collect();
         for id in 0..source.sample_count() {
-            let told = source.with(SampleId::new(id), |view| {
-                let (dataset, origin) = (view.dataset_index(), &view.episode().origin);
-                Ok(match &before {
-                    Some((d, o, side)) if *d == usize::from(dataset) && o == origin => *side,
+            // What cannot be read is named and replaced where it is trained on.
+            let mut told = TRAINING;
+            let known = source.tell_origin(SampleId::new(id), &mut |dataset, origin, _| {
+                told = match &before {
+                    Some((d, o, side)) if *d == dataset && o == origin => *side,
                     _ => {
-                        let hash = hash(&view.dataset().name, origin);
+                        let name = names.get(usize::from(dataset)).map_or("", String::as_str);
+                        let hash = hash(name, origin);
                         let side = usize::from(draw::unit(hash) < share);
                         sides[side].episodes += u64::from(seen.insert(hash));
-                        before = Some((usize::from(dataset), origin.clone(), side));
+                        before = Some((dataset, origin.clone(), side));
                         side
                     }
-                })
+                };
             });
-            // What cannot be read is named and replaced where it is trained on.
-            sides[told.unwrap_or(TRAINING)].push(id);
+            sides[known.map_or(TRAINING, |()| told)].push(id);
         }
         let [training, held_out] = sides;
         if training.samples == 0 || held_out.samples == 0 {

@@ -14,7 +14,7 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
-use rdt_buffer::{Buffer, SampleId};
+use rdt_buffer::SampleId;
 use rdt_schema::CameraSlot;
 
 use crate::bad_sample::{BadSample, OnBadSample};
@@ -23,7 +23,7 @@ use crate::batch_order::{BatchOrder, LastBatch, Position};
 use crate::condition::{Conditioner, Conditioning};
 use crate::error::ConsumerError;
 use crate::holdout::Selection;
-use crate::order::{Order, OrderKind};
+use crate::order::Order;
 use crate::slot::SlotFiller;
 use crate::source::SampleSource;
 use crate::statistics::{LoaderStatistics, Times};
@@ -42,8 +42,6 @@ pub struct LoaderOptions {
     pub rank: u32,
     /// What happens to an epoch's incomplete batch.
     pub last: LastBatch,
-    /// How an epoch goes through the samples.
-    pub order: OrderKind,
     /// The samples that are delivered; all of them, if none.
     pub selection: Option<Arc<Selection>>,
     /// The first batch to deliver.
@@ -102,20 +100,19 @@ struct Building {
 }
 
 impl Loader {
-    /// Starts the threads and the first batches.
+    /// Starts the threads and the first batches of a buffer, or of another place with samples.
     ///
     /// # Errors
-    /// An empty buffer, options out of range (see [`BatchOrder::new`]), data sets of other
+    /// No samples, options out of range (see [`BatchOrder::new`]), data sets of other
     /// sizes than the configured ones, conditioning out of range or without the means it
     /// needs, or threads that cannot be started.
-    pub fn new(buffer: Arc<Buffer>, options: LoaderOptions) -> Result<Self, ConsumerError> {
-        let source = SampleSource::new(buffer);
+    pub fn new(samples: impl Into<SampleSource>, options: LoaderOptions) -> Result<Self, ConsumerError> {
+        let source = samples.into();
         check_shape(&source, options.shape)?;
         let order = match &options.selection {
             Some(selection) => Order::of(Arc::clone(selection), options.seed)?,
             None => Order::new(source.sample_count(), options.seed)?,
         };
-        let order = order.of_kind(options.order);
         let order = BatchOrder::new(order, options.global_batch, options.world, options.rank, options.last)?;
         let start = order.normalised(options.start)?;
         let conditioner = Conditioner::new(&options.conditioning, &source)?;
@@ -124,7 +121,7 @@ impl Loader {
         let stop = Arc::new(AtomicBool::new(false));
         let times = Arc::new(Times::default());
         let mut loader = Self {
-            dataset_names: source.datasets().map(|dataset| dataset.name.clone()).collect(),
+            dataset_names: source.datasets().iter().map(|dataset| dataset.name.clone()).collect(),
             jobs: Some(jobs),
             messages,
             stop: Arc::clone(&stop),

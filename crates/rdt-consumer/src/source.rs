@@ -1,71 +1,146 @@
 //! Where samples come from: the one seam between the loader and storage.
 //!
-//! Today that is a buffer. Training straight from episodes will be a second way to get at the
-//! same things (how many samples, one sample by id, what it is called in a report); then this
-//! struct becomes the place where the two part. The loader knows nothing else of a buffer.
+//! [`Samples`] is what a loader asks of a place that has samples. A buffer is one; source files
+//! without a buffer are another (in the programs, since nothing here may know HDF5). Whoever it is
+//! lends a sample as a [`SampleView`], so that there is one reading of rows and frames and
+//! batches of equal samples are equal bit by bit. A loader calls it once a sample, never once a
+//! row or pixel.
 
 use std::error::Error;
+use std::fmt::Debug;
 use std::sync::Arc;
 
-use rdt_buffer::{Buffer, SampleId};
+use rdt_buffer::{Buffer, ChunkId, SampleId, SlotIndex};
 use rdt_chunk::SampleView;
-use rdt_schema::DatasetSchema;
+use rdt_schema::{DatasetSchema, Origin};
 
 use crate::bad_sample::BadSample;
 use crate::error::ConsumerError;
 
-/// The samples of a buffer, shared between threads.
-#[derive(Debug, Clone)]
-pub struct SampleSource {
-    buffer: Arc<Buffer>,
-}
+/// What takes a sample that is lent.
+pub type Take<'a> = dyn FnMut(&SampleView<'_>) -> Result<(), ConsumerError> + 'a;
 
-impl SampleSource {
-    /// The samples of `buffer`.
-    pub fn new(buffer: Arc<Buffer>) -> Self {
-        Self { buffer }
-    }
+/// What is told of a sample's origin: data set index, file and episode, step.
+pub type TellOrigin<'a> = dyn FnMut(u16, &Origin, u32) + 'a;
 
+/// A place that has samples, read by many threads at once.
+pub trait Samples: Debug + Send + Sync {
     /// Number of samples; ids are `0..sample_count`.
-    pub fn sample_count(&self) -> u64 {
-        self.buffer.sample_count()
-    }
+    fn sample_count(&self) -> u64;
 
     /// The data sets, in the order of [`SampleView::dataset_index`].
-    pub fn datasets(&self) -> impl Iterator<Item = &DatasetSchema> {
-        self.buffer.manifest().datasets.iter().map(|dataset| &dataset.schema)
-    }
+    fn datasets(&self) -> Vec<&DatasetSchema>;
 
     /// Mean states of the data sets, in the same order, each 128 wide.
-    pub fn state_means(&self) -> impl Iterator<Item = &Vec<f64>> {
-        self.buffer.manifest().datasets.iter().map(|dataset| &dataset.statistics.state_mean)
-    }
+    fn state_means(&self) -> Vec<&[f64]>;
 
-    /// Hands sample `id` to `read`.
+    /// Lends sample `id` to `take`, once, or fails.
     ///
     /// # Errors
-    /// The sample's chunk cannot be opened, its tables are damaged, or `read` fails.
-    pub fn with<T>(
-        &self,
-        id: SampleId,
-        read: impl FnOnce(&SampleView<'_>) -> Result<T, ConsumerError>,
-    ) -> Result<T, ConsumerError> {
-        let (chunk, slot) = self.buffer.locate(id);
-        let chunk = self.buffer.chunk(chunk)?;
-        read(&chunk.sample(slot.get())?)
+    /// The sample cannot be read, or `take` fails.
+    fn read(&self, id: SampleId, take: &mut Take<'_>) -> Result<(), ConsumerError>;
+
+    /// Says that sample `id` will be read soon; no error, the read will tell.
+    fn will_need(&self, id: SampleId);
+
+    /// Chunk and slot of sample `id`, where it is in a chunk.
+    fn place(&self, id: SampleId) -> Option<(ChunkId, SlotIndex)>;
+
+    /// Tells where sample `id` comes from, without reading its rows or frames.
+    ///
+    /// # Errors
+    /// It cannot be known.
+    fn tell_origin(&self, id: SampleId, tell: &mut TellOrigin<'_>) -> Result<(), ConsumerError>;
+}
+
+impl Samples for Buffer {
+    fn sample_count(&self) -> u64 {
+        Buffer::sample_count(self)
     }
 
-    /// Asks the kernel to read the bytes of sample `id` soon; no error, the read will tell.
-    pub fn will_need(&self, id: SampleId) {
-        let (chunk, slot) = self.buffer.locate(id);
-        if let Ok(chunk) = self.buffer.chunk(chunk) {
+    fn datasets(&self) -> Vec<&DatasetSchema> {
+        self.manifest().datasets.iter().map(|dataset| &dataset.schema).collect()
+    }
+
+    fn state_means(&self) -> Vec<&[f64]> {
+        self.manifest().datasets.iter().map(|dataset| dataset.statistics.state_mean.as_slice()).collect()
+    }
+
+    fn read(&self, id: SampleId, take: &mut Take<'_>) -> Result<(), ConsumerError> {
+        let (chunk, slot) = self.locate(id);
+        let chunk = self.chunk(chunk)?;
+        take(&chunk.sample(slot.get())?)
+    }
+
+    /// Asks the kernel to read its bytes.
+    fn will_need(&self, id: SampleId) {
+        let (chunk, slot) = self.locate(id);
+        if let Ok(chunk) = self.chunk(chunk) {
             chunk.will_need(slot.get());
         }
     }
 
+    fn place(&self, id: SampleId) -> Option<(ChunkId, SlotIndex)> {
+        Some(self.locate(id))
+    }
+
+    fn tell_origin(&self, id: SampleId, tell: &mut TellOrigin<'_>) -> Result<(), ConsumerError> {
+        self.read(id, &mut |view| {
+            tell(view.dataset_index(), &view.episode().origin, view.step());
+            Ok(())
+        })
+    }
+}
+
+/// A handle on [`Samples`], shared between threads.
+#[derive(Debug, Clone)]
+pub struct SampleSource(Arc<dyn Samples>);
+
+impl<S: Samples + 'static> From<Arc<S>> for SampleSource {
+    fn from(samples: Arc<S>) -> Self {
+        Self(samples)
+    }
+}
+
+impl SampleSource {
+    /// As of [`Samples::sample_count`].
+    pub fn sample_count(&self) -> u64 {
+        self.0.sample_count()
+    }
+
+    /// As of [`Samples::datasets`].
+    pub fn datasets(&self) -> Vec<&DatasetSchema> {
+        self.0.datasets()
+    }
+
+    /// As of [`Samples::state_means`].
+    pub fn state_means(&self) -> Vec<&[f64]> {
+        self.0.state_means()
+    }
+
+    /// As of [`Samples::read`].
+    ///
+    /// # Errors
+    /// The sample cannot be read, or `take` fails.
+    pub fn read(&self, id: SampleId, take: &mut Take<'_>) -> Result<(), ConsumerError> {
+        self.0.read(id, take)
+    }
+
+    /// As of [`Samples::will_need`].
+    pub fn will_need(&self, id: SampleId) {
+        self.0.will_need(id);
+    }
+
+    /// As of [`Samples::tell_origin`].
+    ///
+    /// # Errors
+    /// It cannot be known.
+    pub fn tell_origin(&self, id: SampleId, tell: &mut TellOrigin<'_>) -> Result<(), ConsumerError> {
+        self.0.tell_origin(id, tell)
+    }
+
     /// Names sample `id`, which cannot be read because of `error`.
     pub(crate) fn bad_sample(&self, id: SampleId, error: &ConsumerError) -> BadSample {
-        let (chunk, slot) = self.buffer.locate(id);
         let mut reason = error.to_string();
         let mut cause = error.source();
         while let Some(error) = cause {
@@ -73,8 +148,9 @@ impl SampleSource {
             reason.push_str(&error.to_string());
             cause = error.source();
         }
-        let named = self.with(id, |view| Ok((view.episode().origin.clone(), view.step()))).ok();
-        let (origin, step) = named.unzip();
-        BadSample { sample: id, chunk, slot, origin, step, reason }
+        let (mut origin, mut step) = (None, None);
+        // What cannot be known is left out.
+        let _ = self.tell_origin(id, &mut |_, known, at| (origin, step) = (Some(known.clone()), Some(at)));
+        BadSample { sample: id, place: self.0.place(id), origin, step, reason }
     }
 }

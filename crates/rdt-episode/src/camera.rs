@@ -91,11 +91,21 @@ impl CameraFrames {
         }
     }
 
+    /// What the bytes of a frame are.
+    pub(crate) fn encoding(&self) -> FrameEncoding {
+        match &self.source {
+            FrameSource::Array(array) => array.encoding(),
+            FrameSource::Files(_) => FrameEncoding::Raw,
+            FrameSource::Memory(memory) => memory.form.encoding,
+        }
+    }
+
     /// Replaces `out` by the bytes of frame `index` and says how to read them.
     pub(crate) fn read(&self, index: u32, out: &mut Vec<u8>) -> Result<FrameForm, EpisodeError> {
-        let (encoding, (height, width)) = match &self.source {
-            FrameSource::Array(array) => (array.encoding(), array.read(index as usize, out)?),
-            FrameSource::Files(files) => (FrameEncoding::Raw, read_png(&files.path(index), out)?),
+        let encoding = self.encoding();
+        let (height, width) = match &self.source {
+            FrameSource::Array(array) => array.read(index as usize, out)?,
+            FrameSource::Files(files) => read_png(&files.path(index), out)?,
             FrameSource::Memory(memory) => {
                 let frame = memory.frames.get(index as usize).ok_or_else(|| {
                     EpisodeError::content(
@@ -108,7 +118,7 @@ impl CameraFrames {
                 })?;
                 out.clear();
                 out.extend_from_slice(frame);
-                (memory.form.encoding, (memory.form.height, memory.form.width))
+                (memory.form.height, memory.form.width)
             }
         };
         let order = match encoding {

@@ -6,7 +6,9 @@
 use std::path::Path;
 
 use rdt_schema::statistics::ColumnStatistics;
-use rdt_schema::{ActionSource, CameraSlot, DatasetSchema, EpisodeInfo, FrameForm, Instruction, Origin};
+use rdt_schema::{
+    ActionSource, CameraSlot, DatasetSchema, EpisodeInfo, FrameEncoding, FrameForm, Instruction, Origin,
+};
 
 use crate::EpisodeError;
 use crate::camera::{CameraFrames, MemoryFrames};
@@ -181,6 +183,11 @@ impl Episode {
             )
         })?;
         camera.read(self.first_frame + index, out)
+    }
+
+    /// What the bytes of a camera's frames are; `None` where the slot is empty.
+    pub fn encoding(&self, slot: CameraSlot) -> Option<FrameEncoding> {
+        self.cameras[slot.index()].as_ref().map(CameraFrames::encoding)
     }
 
     /// Checks the structure of every frame of every camera without decoding any, and that the

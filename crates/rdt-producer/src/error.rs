@@ -106,6 +106,30 @@ pub enum ProducerError {
         /// Samples a chunk.
         chunk_size: u32,
     },
+    /// A sample past the last one was asked for.
+    #[error("sample {sample} does not exist: there are {samples}")]
+    NoSuchSample {
+        /// The sample asked for.
+        sample: u64,
+        /// Samples there are.
+        samples: u64,
+    },
+    /// A source file is not the one that was scanned.
+    #[error("{}: {key}: changed while it is in use: {change}; put it back, or start again", file.display())]
+    ChangedSinceScan {
+        /// The file.
+        file: PathBuf,
+        /// The episode inside it.
+        key: String,
+        /// What differs.
+        change: String,
+    },
+    /// A source file cannot be read.
+    #[error(transparent)]
+    Source(#[from] EpisodeError),
+    /// A sample cannot be laid out.
+    #[error(transparent)]
+    Sample(#[from] ChunkError),
     /// The buffer cannot be read or written.
     #[error(transparent)]
     Buffer(#[from] BufferError),

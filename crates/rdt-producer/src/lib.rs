@@ -24,6 +24,7 @@
 #![forbid(unsafe_code)]
 
 mod digest;
+mod direct;
 mod draw;
 mod error;
 mod event;
@@ -39,6 +40,7 @@ mod spec;
 pub mod spread;
 mod worker;
 
+pub use direct::DirectSamples;
 pub use error::ProducerError;
 pub use event::{Event, StopFlag};
 pub use fill::fill;

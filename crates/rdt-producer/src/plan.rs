@@ -312,6 +312,13 @@ impl Plan {
         }
     }
 
+    /// Sample number `sample` where every step is taken once, in order: a piece of one step. None past
+    /// the end.
+    pub fn piece_of(&self, sample: u64) -> Option<Piece> {
+        let end = sample.checked_add(1).filter(|&end| end <= self.samples)?;
+        self.pieces_in_order(sample, end).pop()
+    }
+
     fn pieces_in_order(&self, start: u64, end: u64) -> Vec<Piece> {
         self.stretches(start, end).map(|(episode, steps)| self.piece(episode, steps.collect())).collect()
     }

@@ -112,3 +112,13 @@ pub struct Omission {
     /// Why, for a person: place, found, expected, remedy.
     pub reason: String,
 }
+
+impl std::fmt::Display for Omission {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { dataset, source, episode, reason } = self;
+        match episode.as_str() {
+            "" => write!(f, "{dataset}: {source}: {reason}"),
+            episode => write!(f, "{dataset}: {source}:{episode}: {reason}"),
+        }
+    }
+}

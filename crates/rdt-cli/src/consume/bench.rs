@@ -7,27 +7,29 @@
 
 mod process;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use rdt_buffer::Buffer;
 use rdt_consumer::{
     Batch, BatchShape, Delivery, LastBatch, Loader, LoaderOptions, LoaderStatistics, OnBadSample, Position,
+    SampleSource,
 };
-use rdt_schema::Config;
 use serde::Serialize;
 
-use crate::consume::order_flags::OrderFlags;
+use crate::consume::source::{ConfigChoice, HowToOpen, OpenedSource, SourceFlags};
 use crate::exit::{Outcome, Usage};
 
 /// What to measure.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
-    /// The buffer's directory
-    #[arg(long, value_name = "DIR", default_value = "buffer")]
-    pub buffer: PathBuf,
+    #[expect(missing_docs, reason = "a comment would become the help of the whole command")]
+    #[command(flatten)]
+    pub source: SourceFlags,
+    /// Sizes of windows [default: the configuration of the buffer; with --load-from-hdf5 the shipped one]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// How far each sample is taken
     #[arg(long, value_enum, default_value_t = Stage::Pixel)]
     pub stage: Stage,
@@ -49,10 +51,8 @@ pub struct Args {
     /// Seed of the order
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
-    #[expect(missing_docs, reason = "clap would show it as the command's description")]
-    #[command(flatten)]
-    pub order: OrderFlags,
-    /// Read all chunks once before timing, so that they are in the page cache (the default)
+    /// Read all chunks once before timing, so that they are in the page cache (the default; source files
+    /// are taken as they are)
     #[arg(long, conflicts_with = "cold")]
     pub warm: bool,
     /// Drop the chunks from the page cache before timing
@@ -130,28 +130,44 @@ struct StageTimes {
 /// # Errors
 /// The buffer cannot be opened or read, or the options do not fit it.
 pub fn run(args: &Args) -> anyhow::Result<Outcome> {
-    let buffer = Buffer::open_complete(&args.buffer)?;
-    let (options, batches) = options(args, &buffer)?;
-    let files = (0..buffer.chunk_count()).map(|id| buffer.chunk_path(rdt_buffer::ChunkId::new(id as u32)));
-    process::prepare_cache(files, args.cold)?;
-    let report = measure(args, Arc::new(buffer), options, batches)?;
+    if args.source.load_from_hdf5 && args.cold {
+        return Err(Usage::new(
+            "--cold is given with --load-from-hdf5, expected a buffer, whose chunks can be dropped",
+        ));
+    }
+    let source = args.source.open(HowToOpen {
+        default_buffer: Some(Path::new("buffer")),
+        complete: true,
+        config: ConfigChoice::File(args.config.clone()),
+        stop: Arc::default(),
+    })?;
+    let (options, batches) = options(args, &source)?;
+    let cache = match &source.buffer {
+        Some(buffer) => {
+            let chunks = 0..buffer.chunk_count();
+            let files = chunks.map(|id| buffer.chunk_path(rdt_buffer::ChunkId::new(id as u32)));
+            process::prepare_cache(files, args.cold)?;
+            if args.cold { "cold" } else { "warm" }
+        }
+        None => "as it was",
+    };
+    let report = measure(args, source.samples, options, batches, cache)?;
     if args.json {
         println!("{}", serde_json::to_string(&report)?);
     } else {
         print(&report);
     }
-    Ok(if report.replaced > 0 { Outcome::Incomplete } else { Outcome::Done })
+    Ok(if report.replaced > 0 || source.skipped > 0 { Outcome::Incomplete } else { Outcome::Done })
 }
 
 /// How to load, and how many batches to time.
-fn options(args: &Args, buffer: &Buffer) -> anyhow::Result<(LoaderOptions, u64)> {
-    let config = &buffer.manifest().config;
-    let common = Config::from_text(&config.text, &config.path)?.common;
+fn options(args: &Args, source: &OpenedSource) -> anyhow::Result<(LoaderOptions, u64)> {
+    let common = &source.config.common;
     if args.batch_size == 0 {
         return Err(Usage::new("--batch-size is 0, expected at least 1"));
     }
     let batch = u64::from(args.batch_size);
-    let samples = buffer.sample_count();
+    let samples = source.samples.sample_count();
     // Incomplete batches are left out: all batches do the same work. A buffer smaller than a
     // batch has no other.
     let last = if samples < batch { LastBatch::Keep } else { LastBatch::Drop };
@@ -164,7 +180,6 @@ fn options(args: &Args, buffer: &Buffer) -> anyhow::Result<(LoaderOptions, u64)>
         world: 1,
         rank: 0,
         last,
-        order: args.order.kind(buffer.manifest().chunk_size)?,
         selection: None,
         start: Position::default(),
         end: Some(Position { epoch: batches / per_epoch, batch: batches % per_epoch }),
@@ -193,9 +208,15 @@ fn warm_up(args: &Args) -> u64 {
     args.batches_ahead.max(1) as u64 + 1
 }
 
-fn measure(args: &Args, buffer: Arc<Buffer>, options: LoaderOptions, batches: u64) -> anyhow::Result<Report> {
+fn measure(
+    args: &Args,
+    samples: SampleSource,
+    options: LoaderOptions,
+    batches: u64,
+    cache: &'static str,
+) -> anyhow::Result<Report> {
     let started = Instant::now();
-    let mut loader = Loader::new(buffer, options)?;
+    let mut loader = Loader::new(samples, options)?;
     let mut next = || -> anyhow::Result<Batch> { Ok(loader.next().context("the loader ended early")??) };
     // Batches are dropped at once: what is measured is the loader without a trainer.
     drop(next()?);
@@ -231,7 +252,7 @@ fn measure(args: &Args, buffer: Arc<Buffer>, options: LoaderOptions, batches: u6
         stage: args.stage,
         workers: args.workers.max(1),
         batch_size: args.batch_size,
-        cache: if args.cold { "cold" } else { "warm" },
+        cache,
         samples,
         samples_per_s: count / elapsed.as_secs_f64(),
         cpu_ms_per_sample: ms(cpu) / count,

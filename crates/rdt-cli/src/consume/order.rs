@@ -1,28 +1,28 @@
 //! `rdt-consume order`: which samples the batches of an epoch hold.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context;
-use rdt_buffer::Buffer;
-use rdt_consumer::{BatchOrder, ConsumerError, LastBatch, Order, OrderKind, Position};
+use rdt_consumer::{BatchOrder, ConsumerError, LastBatch, Order, Position};
 use serde::Serialize;
 
-use crate::consume::order_flags::OrderFlags;
+use crate::consume::source::{ConfigChoice, HowToOpen, SourceFlags};
 use crate::exit::{Outcome, Usage};
 
 /// What to print.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
-    /// The buffer's directory
-    #[arg(long, value_name = "DIR", default_value = "buffer")]
-    pub buffer: PathBuf,
+    #[expect(missing_docs, reason = "a comment would become the help of the whole command")]
+    #[command(flatten)]
+    pub source: SourceFlags,
+    /// Sizes of windows [default: the configuration of the buffer; with --load-from-hdf5 the shipped one]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// Seed of the order
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
-    #[expect(missing_docs, reason = "clap would show it as the command's description")]
-    #[command(flatten)]
-    pub order: OrderFlags,
     /// The pass over the buffer, from 0
     #[arg(long, default_value_t = 0)]
     pub epoch: u64,
@@ -61,20 +61,25 @@ struct Line {
 /// The buffer cannot be opened, or the options do not fit it or each other.
 pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     // The order is known as soon as the plan is: a fill may still be going on.
-    let buffer = Buffer::open(&args.buffer)?;
-    let kind = args.order.kind(buffer.manifest().chunk_size)?;
-    let batches = batches(args, buffer.sample_count(), kind).map_err(Usage::from_error)?;
+    let source = args.source.open(HowToOpen {
+        default_buffer: Some(Path::new("buffer")),
+        complete: false,
+        config: ConfigChoice::File(args.config.clone()),
+        stop: Arc::default(),
+    })?;
+    let batches = batches(args, source.samples.sample_count()).map_err(Usage::from_error)?;
     let out = std::io::BufWriter::new(std::io::stdout().lock());
+    let outcome = if source.skipped == 0 { Outcome::Done } else { Outcome::Incomplete };
     match print(args, &batches, out) {
         // Whoever reads has seen enough (`| head`).
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(Outcome::Done),
-        printed => printed.context("cannot print the order").map(|()| Outcome::Done),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(outcome),
+        printed => printed.context("cannot print the order").map(|()| outcome),
     }
 }
 
-fn batches(args: &Args, samples: u64, kind: OrderKind) -> Result<BatchOrder, ConsumerError> {
+fn batches(args: &Args, samples: u64) -> Result<BatchOrder, ConsumerError> {
     let last = if args.drop_last { LastBatch::Drop } else { LastBatch::Keep };
-    let order = Order::new(samples, args.seed)?.of_kind(kind);
+    let order = Order::new(samples, args.seed)?;
     let batches = BatchOrder::new(order, args.global_batch_size, args.world_size, args.rank, last)?;
     batches.normalised(Position { epoch: args.epoch, batch: args.start_batch })?;
     Ok(batches)
@@ -103,9 +108,9 @@ mod tests {
 
     fn args() -> Args {
         Args {
-            buffer: PathBuf::new(),
+            source: SourceFlags { buffer: None, load_from_hdf5: false, datasets: Default::default() },
+            config: None,
             seed: 5,
-            order: OrderFlags::default(),
             epoch: 1,
             global_batch_size: 4,
             world_size: 1,
@@ -119,7 +124,7 @@ mod tests {
 
     fn lines(args: &Args) -> Vec<serde_json::Value> {
         let mut out = Vec::new();
-        print(args, &batches(args, 10, OrderKind::Uniform).unwrap(), &mut out).unwrap();
+        print(args, &batches(args, 10).unwrap(), &mut out).unwrap();
         let text = String::from_utf8(out).unwrap();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
@@ -156,7 +161,7 @@ mod tests {
             Args { start_batch: 4, ..args() },
             Args { world_size: 5, ..args() },
         ] {
-            assert!(batches(&wrong, 10, OrderKind::Uniform).is_err(), "{wrong:?}");
+            assert!(batches(&wrong, 10).is_err(), "{wrong:?}");
         }
     }
 }

@@ -6,15 +6,11 @@ use std::path::{Path, PathBuf};
 use clap::{Parser, ValueEnum};
 use rdt_buffer::TextFile;
 use rdt_chunk::ImageCodec;
+use rdt_cli::datasets::{DatasetFlags, config_file};
 use rdt_cli::exit::Usage;
 use rdt_producer::spread::DEFAULT_RUN_LENGTH;
-use rdt_producer::{DatasetListKind, DatasetSpec, Options, Sampling, Spread, read_list};
+use rdt_producer::{Options, Sampling, Spread};
 use rdt_schema::{Config, SchemaError};
-
-/// Part of the program, so that it runs without the repository.
-const BASE_CONFIG: &str = include_str!("../../../../configs/base.yaml");
-/// How the shipped configuration is named in errors and manifests.
-const BASE_CONFIG_NAME: &str = "configs/base.yaml";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -44,18 +40,9 @@ pub struct Args {
     #[arg(long)]
     pub fill_up: bool,
 
-    /// A data set: its name, its card (by default the one of its name) and a folder or file. May
-    /// be given several times.
-    #[arg(long, value_name = "NAME[:CARD]=PATH")]
-    pub dataset: Vec<String>,
-
-    /// Take the data sets of RDT's lists (*_datasets.json, *_sample_weights.json beside --config).
-    #[arg(long, value_name = "LIST", requires = "data_root")]
-    pub dataset_type: Option<DatasetType>,
-
-    /// Where the data sets of --dataset-type are: DIR/NAME.
-    #[arg(long, value_name = "DIR", requires = "dataset_type")]
-    pub data_root: Option<PathBuf>,
+    // No doc comment: it would become the help of the whole program.
+    #[command(flatten)]
+    pub datasets: DatasetFlags,
 
     /// Where the buffer is made [default: dataset.buf_path of the configuration, else ./buffer].
     #[arg(long, value_name = "DIR")]
@@ -134,15 +121,6 @@ const MAX_SPREAD: i64 = 4096;
 /// More would make a chunk too large to map and checksum as one.
 const MAX_CHUNK_SIZE: i64 = 65_536;
 
-/// RDT's lists.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub enum DatasetType {
-    /// finetune_datasets.json
-    Finetune,
-    /// pretrain_datasets.json
-    Pretrain,
-}
-
 /// Which steps.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub enum SamplingArg {
@@ -173,28 +151,7 @@ impl Args {
         }
         let (config_file, config) = self.config().map_err(Usage::from_error)?;
         let config_dir = self.config.as_deref().and_then(Path::parent).map(directory);
-        let mut datasets = Vec::new();
-        for spec in &self.dataset {
-            datasets.push(DatasetSpec::parse(spec).map_err(Usage::from_error)?);
-        }
-        let mut lists = Vec::new();
-        if let (Some(kind), Some(root)) = (self.dataset_type, &self.data_root) {
-            let kind = match kind {
-                DatasetType::Finetune => DatasetListKind::Finetune,
-                DatasetType::Pretrain => DatasetListKind::Pretrain,
-            };
-            let dir = config_dir.clone().unwrap_or_else(|| PathBuf::from("configs"));
-            datasets.extend(read_list(kind, &dir, root).map_err(Usage::from_error)?);
-            for path in kind.files(&dir) {
-                lists.push(text_file(path).map_err(Usage::from_error)?);
-            }
-        }
-        if datasets.is_empty() {
-            return Err(Usage::new(
-                "no data set is given, expected --dataset NAME[:CARD]=PATH, \
-                 or --dataset-type LIST with --data-root DIR",
-            ));
-        }
+        let (datasets, lists) = self.datasets.specs(config_dir.as_deref())?;
         let buffer = self.buffer.clone().or_else(|| config.dataset.buf_path.clone());
         let TextFile { path, text } = config_file;
         let mut options = Options::new(datasets, config, path, text);
@@ -227,10 +184,7 @@ impl Args {
     }
 
     fn config(&self) -> Result<(TextFile, Config), SchemaError> {
-        let file = match &self.config {
-            Some(path) => text_file(path.clone())?,
-            None => TextFile { path: BASE_CONFIG_NAME.into(), text: BASE_CONFIG.into() },
-        };
+        let file = config_file(self.config.clone())?;
         let config = Config::from_text(&file.text, &file.path)?;
         Ok((file, config))
     }
@@ -239,11 +193,4 @@ impl Args {
 /// The folder of a file given by name alone is the current one.
 fn directory(parent: &Path) -> PathBuf {
     if parent.as_os_str().is_empty() { PathBuf::from(".") } else { parent.to_owned() }
-}
-
-fn text_file(path: PathBuf) -> Result<TextFile, SchemaError> {
-    match std::fs::read_to_string(&path) {
-        Ok(text) => Ok(TextFile { path, text }),
-        Err(source) => Err(SchemaError::Read { path, source }),
-    }
 }

@@ -4,7 +4,6 @@ use std::sync::{Mutex, PoisonError};
 
 use rdt_cli::progress::Progress;
 use rdt_producer::Event;
-use rdt_schema::Omission;
 
 /// Filtered episodes named one by one; a filter by design may leave out thousands.
 const FILTERED_NAMED: u64 = 20;
@@ -37,11 +36,11 @@ impl Watch {
             Event::Scanned { files, total } => {
                 state.enter(Stage::Planning, || Progress::new("planning", *total, "files")).set(*files, "");
             }
-            Event::Skipped(omission) => state.print(&format!("skipped {}", line(omission))),
+            Event::Skipped(omission) => state.print(&format!("skipped {omission}")),
             Event::Filtered(omission) => {
                 state.filtered += 1;
                 match state.filtered {
-                    n if n <= FILTERED_NAMED => state.print(&format!("filtered {}", line(omission))),
+                    n if n <= FILTERED_NAMED => state.print(&format!("filtered {omission}")),
                     n if n == FILTERED_NAMED + 1 => {
                         state.print("filtered: more; rdt-buf stat --json names them all");
                     }
@@ -114,13 +113,5 @@ impl State {
             Some((_, progress)) => progress.print(line),
             None => eprintln!("{line}"),
         }
-    }
-}
-
-fn line(omission: &Omission) -> String {
-    let Omission { dataset, source, episode, reason } = omission;
-    match episode.as_str() {
-        "" => format!("{dataset}: {source}: {reason}"),
-        episode => format!("{dataset}: {source}:{episode}: {reason}"),
     }
 }

@@ -10,7 +10,7 @@ use crate::source::SampleSource;
 /// Where the mean state of a data set is taken from.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub enum StateMeans {
-    /// The statistics that the buffer was filled with, over all of its episodes.
+    /// The statistics that the samples' source has, over all of its episodes.
     #[default]
     Source,
     /// By name of the data set, each 128 wide: RDT's `dataset_stat.json`, with which its published
@@ -26,6 +26,7 @@ impl StateMeans {
     pub(super) fn of(&self, source: &SampleSource) -> Result<Vec<Vec<f32>>, ConsumerError> {
         source
             .datasets()
+            .into_iter()
             .zip(source.state_means())
             .map(|(dataset, stored)| {
                 let name = || dataset.name.clone();
@@ -33,6 +34,7 @@ impl StateMeans {
                     Self::Source => stored,
                     Self::Given(means) => means
                         .get(&dataset.name)
+                        .map(Vec::as_slice)
                         .ok_or_else(|| ConsumerError::NoStateMean { dataset: name() })?,
                 };
                 if mean.len() != STATE_DIM {

@@ -5,7 +5,7 @@ mod conditioning;
 mod holdout;
 mod small_buffer;
 
-use std::num::NonZeroU32;
+use rdt_buffer::Buffer;
 
 use super::*;
 use rdt_image::{BACKGROUND, Picture, Preprocessor};
@@ -20,7 +20,6 @@ fn options() -> LoaderOptions {
         world: 1,
         rank: 0,
         last: LastBatch::Keep,
-        order: Default::default(),
         selection: None,
         start: Position::default(),
         end: Some(Position { epoch: 2, batch: 0 }),
@@ -135,23 +134,15 @@ fn check_images(
     }
 }
 
-/// Two chunks of the small buffer open at a time.
-fn windowed() -> OrderKind {
-    OrderKind::Windowed { window: NonZeroU32::new(2).unwrap(), chunk_size: small_buffer::CHUNK_SIZE }
-}
-
 #[test]
 fn threads_do_not_show() {
     let dir = tempfile::tempdir().unwrap();
     let buffer = small_buffer::write(dir.path());
     for delivery in [Delivery::Pixel { size: SIZE }, Delivery::Frames] {
-        for (conditioning, order) in
-            [(Conditioning::default(), OrderKind::Uniform), (conditioning::everything(), windowed())]
-        {
+        for conditioning in [Conditioning::default(), conditioning::everything()] {
             let with = |workers, batches_ahead| {
                 let conditioning = conditioning.clone();
-                let options = LoaderOptions { workers, batches_ahead, delivery, conditioning, ..options() };
-                load(&buffer, LoaderOptions { order, ..options })
+                load(&buffer, LoaderOptions { workers, batches_ahead, delivery, conditioning, ..options() })
             };
             let one = with(1, 1);
             assert_eq!(one.len(), 10);
@@ -189,7 +180,6 @@ fn ranks_and_restarts_do_not_show() {
     let buffer = small_buffer::write(dir.path());
     ranks_and_restarts(&buffer, &options());
     ranks_and_restarts(&buffer, &LoaderOptions { conditioning: conditioning::everything(), ..options() });
-    ranks_and_restarts(&buffer, &LoaderOptions { order: windowed(), ..options() });
 }
 
 fn ranks_and_restarts(buffer: &Arc<Buffer>, options: &LoaderOptions) {
@@ -253,8 +243,9 @@ fn bad_samples_are_replaced_alike_everywhere_and_named() {
     assert!(!bad.is_empty());
     assert!(loader.statistics().replaced >= 2 * bad.len() as u64);
     for sample in &bad {
-        assert_eq!((sample.chunk.get(), sample.slot.get()), (1, sample.sample.get() as u32 - 7));
-        let (episode, step) = place(sample.sample.get());
+        let place = sample.place.map(|(chunk, slot)| (chunk.get(), slot.get()));
+        assert_eq!(place, Some((1, sample.sample.get() as u32 - 7)));
+        let (episode, step) = small_buffer::place(sample.sample.get());
         assert_eq!(sample.origin.as_ref().unwrap().key, format!("demo_{episode}"));
         assert_eq!(sample.step, Some(step));
         let text = sample.to_string();

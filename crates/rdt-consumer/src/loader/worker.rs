@@ -119,7 +119,7 @@ impl Worker {
     ) -> Result<(), ConsumerError> {
         slot.record.sample = sample;
         let filler = &mut self.filler;
-        self.source.with(sample, |view| filler.fill(view, visit, slot, watch))
+        self.source.read(sample, &mut |view| filler.fill(view, visit, slot, watch))
     }
 }
 

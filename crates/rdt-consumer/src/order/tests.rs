@@ -6,8 +6,6 @@ use proptest::prelude::*;
 
 use super::*;
 
-mod windowed;
-
 #[test]
 fn every_small_buffer_is_permuted() {
     for samples in 1..5000u64 {

@@ -4,7 +4,6 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use rdt_buffer::Buffer;
 use rdt_consumer::{
     BatchShape, Delivery, LastBatch, Loader, LoaderOptions, OnBadSample, SampleSource, Selection,
 };
@@ -20,6 +19,7 @@ use rdt_train::tensor_file::TensorFile;
 use super::export_weights::Weights;
 use super::holdout;
 use super::train::{DeviceFlag, EncoderFlags, Precision};
+use rdt_cli::consume::source::{ConfigChoice, HowToOpen, SourceFlags};
 use rdt_cli::exit::{Outcome, Usage};
 
 /// Added to a run's seed for the order of its evaluation: other samples first than in training.
@@ -42,9 +42,9 @@ pub struct Args {
     /// A checkpoint-N folder
     #[arg(long, value_name = "DIR")]
     pub checkpoint: PathBuf,
-    /// The buffer, as rdt-produce filled it
-    #[arg(long, value_name = "DIR")]
-    pub buffer: PathBuf,
+    /// Where the samples come from
+    #[command(flatten)]
+    pub source: SourceFlags,
     /// Which weights
     #[arg(long, value_enum, default_value_t = Weights::Model)]
     pub weights: Weights,
@@ -78,15 +78,19 @@ pub struct Args {
 /// The checkpoint or the buffer cannot be used, or the memory is not there.
 pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     let config = checkpoint::config(&args.checkpoint)?;
-    let buffer = Arc::new(Buffer::open_complete(&args.buffer)?);
+    let source = args.source.open(HowToOpen {
+        default_buffer: None,
+        complete: true,
+        config: ConfigChoice::Given(Box::new(config.clone())),
+        stop: Arc::default(),
+    })?;
     device::set_cpu_threads(None).map_err(Usage::from_error)?;
     let (device, why) = device::choose(args.device.into()).map_err(Usage::from_error)?;
     eprintln!("device: {} ({why})", if device.is_cuda() { "cuda" } else { "cpu" });
     let kind = rdt_train::settings::MixedPrecision::from(args.mixed_precision).kind();
     // The untrained encoders are functions of the seed that the run had.
     let TrainSettings { seed: run_seed, holdout: run_share, .. } = checkpoint::settings(&args.checkpoint)?;
-    let source = SampleSource::new(Arc::clone(&buffer));
-    let holdout = holdout::divide(&source, args.holdout.unwrap_or(run_share))?;
+    let holdout = holdout::divide(&source.samples, args.holdout.unwrap_or(run_share))?;
     holdout.iter().for_each(|holdout| eprintln!("{}; sampling these", holdout.describe()));
     let (policy, layout) = Policy::new(&config, &(&args.encoders).into(), run_seed, device, kind)
         .map_err(super::train::usage_of_settings)?;
@@ -94,7 +98,8 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     let flat = layout.zeros(device).map_err(TrainError::from)?;
     TensorFile::open(&Which::from(args.weights).file(&args.checkpoint))?.load(&layout, "", &flat)?;
     let weights = policy.weights(&layout, &flat)?;
-    let mut loader = loader(&buffer, &config, args.sample, args.seed, holdout::evaluated(holdout.as_ref()))?;
+    let mut loader =
+        loader(&source.samples, &config, args.sample, args.seed, holdout::evaluated(holdout.as_ref()))?;
     let names = loader.dataset_names().to_vec();
     let figures = policy.evaluate(&weights, &mut loader, args.sample.num_sample_batches, &names)?;
     let lost = loader.bad_samples().inspect(|bad| eprintln!("{bad}")).count();
@@ -103,12 +108,12 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     } else {
         figures.rounded.iter().for_each(|(name, value)| println!("{name} {value:.4}"));
     }
-    Ok(if lost == 0 { Outcome::Done } else { Outcome::Incomplete })
+    Ok(if lost == 0 && source.skipped == 0 { Outcome::Done } else { Outcome::Incomplete })
 }
 
 /// The batches of an evaluation: unmasked, the same ones each time.
 pub(super) fn loader(
-    buffer: &Arc<Buffer>,
+    samples: &SampleSource,
     config: &Config,
     flags: SampleFlags,
     seed: u64,
@@ -123,7 +128,6 @@ pub(super) fn loader(
         world: 1,
         rank: 0,
         last: LastBatch::Keep,
-        order: Default::default(),
         selection,
         start: Default::default(),
         end: None,
@@ -138,5 +142,5 @@ pub(super) fn loader(
         batches_ahead: 1,
         on_bad_sample: OnBadSample::Skip,
     };
-    Ok(Loader::new(Arc::clone(buffer), options)?)
+    Ok(Loader::new(samples.clone(), options)?)
 }

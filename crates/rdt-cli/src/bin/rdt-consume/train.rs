@@ -11,7 +11,7 @@ use std::sync::{Arc, mpsc};
 use std::thread::available_parallelism;
 
 use anyhow::Context;
-use rdt_buffer::{Buffer, SampleId};
+use rdt_buffer::SampleId;
 use rdt_consumer::{Loader, LoaderOptions, Position, SampleSource};
 use rdt_schema::{CameraSlot, Config};
 use rdt_train::TrainError;
@@ -22,7 +22,7 @@ use rdt_train::train::{Ended, Evaluation, Event, Run, Start, train};
 use rdt_train::trainer::Trainer;
 
 use crate::{holdout, sample};
-use rdt_cli::consume::order_flags::OrderFlags;
+use rdt_cli::consume::source::{ConfigChoice, HowToOpen, OpenedSource};
 use rdt_cli::exit::{Outcome, Usage};
 use rdt_cli::picture;
 use rdt_cli::progress::Progress;
@@ -42,46 +42,35 @@ const REPORTED_STEPS: usize = 10;
 /// Wrong usage or configuration; a buffer or output folder that cannot be used; a run that
 /// fails or is stopped.
 pub fn run(args: &Args) -> anyhow::Result<Outcome> {
-    let Some(buffer_dir) = &args.buffer else {
-        return Err(Usage::new("--buffer is missing; give the folder that rdt-produce filled"));
-    };
-    // What the user wrote comes before what the buffer holds.
-    let given = args.config.as_deref().map(Config::from_file).transpose().map_err(Usage::from_error)?;
-    let buffer = Arc::new(Buffer::open_complete(buffer_dir)?);
-    let filled_with = &buffer.manifest().config;
-    let config = match given {
-        Some(config) => config,
-        None => Config::from_text(&filled_with.text, &filled_with.path).map_err(Usage::from_error)?,
-    };
+    let stop = signals::stop_flag("saving a checkpoint")?;
+    let source = args.source.open(HowToOpen {
+        default_buffer: None,
+        complete: true,
+        config: ConfigChoice::File(args.config.clone()),
+        stop: Arc::clone(&stop),
+    })?;
+    let OpenedSource { samples, config, data, .. } = &source;
     let workers = match args.dataloader_num_workers {
         0 => available_parallelism().map_or(1, usize::from),
         given => given,
     };
     device::set_cpu_threads(args.cpu_threads).map_err(Usage::from_error)?;
-    let holdout = holdout::divide(&SampleSource::new(Arc::clone(&buffer)), args.holdout.holdout)?;
-    let samples = holdout.as_ref().map_or(buffer.sample_count(), |holdout| holdout.training.samples());
-    let mut options = loader_options(args, &config, workers)?;
+    let holdout = holdout::divide(samples, args.holdout.holdout)?;
+    let count = holdout.as_ref().map_or(samples.sample_count(), |holdout| holdout.training.samples());
+    let mut options = loader_options(args, config, workers)?;
     options.selection = holdout.as_ref().map(|holdout| Arc::clone(&holdout.training));
-    let settings = settings(args, samples).map_err(Usage::from_error)?;
+    let settings = settings(args, count).map_err(Usage::from_error)?;
     let (device, why) = device::choose(args.device.into()).map_err(Usage::from_error)?;
-    options.order = args.order.kind(buffer.manifest().chunk_size)?;
-    let data = format!(
-        "{} samples, plan {}{}",
-        buffer.sample_count(),
-        buffer.manifest().plan_digest,
-        OrderFlags::note(options.order)
-    );
     eprintln!("device: {} ({why})", if device.is_cuda() { "cuda" } else { "cpu" });
     eprintln!("data: {data}, {workers} loader threads");
     holdout.iter().for_each(|holdout| eprintln!("{}", holdout.describe()));
-    hidden_cameras(&buffer, &config).iter().for_each(|line| eprintln!("{line}"));
-    flags::epochs_note(args, samples).iter().for_each(|line| eprintln!("{line}"));
+    hidden_cameras(samples, config).iter().for_each(|line| eprintln!("{line}"));
+    flags::epochs_note(args, count).iter().for_each(|line| eprintln!("{line}"));
 
-    let stop = signals::stop_flag("saving a checkpoint")?;
     let encoders = EncoderFolders::from(&args.encoders);
     let replaced = AtomicU64::new(0);
     let run = Run {
-        config: &config,
+        config,
         settings: &settings,
         device,
         output_dir: &args.output_dir,
@@ -93,22 +82,22 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
         encoders: &encoders,
         pretrained: args.pretrained_model_name_or_path.as_deref(),
         tensorboard: matches!(args.report_to, ReportTo::Tensorboard),
-        data: &data,
+        data,
         stop: &stop,
         replaced_samples: &replaced,
     };
     let progress = Progress::new("training", settings.max_train_steps, "steps");
-    let batches = samples.div_ceil(settings.train_batch_size.into()).max(1);
+    let batches = count.div_ceil(settings.train_batch_size.into()).max(1);
     let evaluated = || holdout::evaluated(holdout.as_ref());
     let mut figures = |trainer: &Trainer| {
         let data = |error: anyhow::Error| TrainError::Data { source: error.into() };
-        let loader = sample::loader(&buffer, &config, args.sample, args.seed, evaluated()).map_err(data)?;
+        let loader = sample::loader(samples, config, args.sample, args.seed, evaluated()).map_err(data)?;
         let names = loader.dataset_names().to_vec();
         trainer.evaluate(loader, args.sample.num_sample_batches, &names)
     };
     if args.sample_period > 0 {
         // What is wrong with the flags is said before training, not at the first sampling.
-        sample::loader(&buffer, &config, args.sample, args.seed, evaluated())?;
+        sample::loader(samples, config, args.sample, args.seed, evaluated())?;
     }
     let period = u64::try_from(args.sample_period).ok().filter(|&period| period > 0);
     let evaluation = period.map(|period| Evaluation { period, figures: &mut figures });
@@ -118,7 +107,7 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
         |start, micro_steps| {
             let last = start.batch.saturating_add(micro_steps);
             let end = Some(Position { epoch: start.epoch + last / batches, batch: last % batches });
-            let loader = Loader::new(Arc::clone(&buffer), LoaderOptions { start, end, ..options })?;
+            let loader = Loader::new(samples.clone(), LoaderOptions { start, end, ..options })?;
             Ok(Watched { loader, report, reported: HashSet::new(), replaced: &replaced })
         },
         evaluation,
@@ -142,14 +131,14 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     progress.finish();
     bad_samples.try_iter().for_each(|line| eprintln!("{line}"));
     let ended = ended.map_err(usage_of_settings)?;
-    finish(args, &ended)
+    finish(args, &ended, source.skipped)
 }
 
-/// A line for each data set with cameras that the buffer holds and the network does not see.
-fn hidden_cameras(buffer: &Buffer, config: &Config) -> Vec<String> {
+/// A line for each data set with cameras that the samples have and the network does not see.
+fn hidden_cameras(samples: &SampleSource, config: &Config) -> Vec<String> {
     let seen = usize::from(config.common.num_cameras);
     let mut lines = Vec::new();
-    for schema in buffer.manifest().schemas() {
+    for schema in samples.datasets() {
         let hidden = CameraSlot::ALL.into_iter().skip(seen).filter(|slot| schema.cameras[slot.index()]);
         let names: Vec<_> = hidden.map(CameraSlot::name).collect();
         if !names.is_empty() {
@@ -168,7 +157,7 @@ pub(super) fn usage_of_settings(error: TrainError) -> anyhow::Error {
     }
 }
 
-fn finish(args: &Args, ended: &Ended) -> anyhow::Result<Outcome> {
+fn finish(args: &Args, ended: &Ended, skipped: usize) -> anyhow::Result<Outcome> {
     let curve = args.output_dir.join("loss.png");
     let points: Vec<(u64, f64)> = ended.records.iter().map(|record| (record.step, record.loss)).collect();
     if !points.is_empty() {
@@ -190,7 +179,7 @@ fn finish(args: &Args, ended: &Ended) -> anyhow::Result<Outcome> {
             ended.checkpoint.display()
         );
     }
-    Ok(if ended.replaced_samples == 0 { Outcome::Done } else { Outcome::Incomplete })
+    Ok(if ended.replaced_samples == 0 && skipped == 0 { Outcome::Done } else { Outcome::Incomplete })
 }
 
 /// A loader that names each unreadable sample as soon as the batch that met it is out.

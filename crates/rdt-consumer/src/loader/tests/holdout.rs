@@ -9,7 +9,7 @@ use crate::holdout::Holdout;
 #[test]
 fn episodes_are_held_out_whole_and_the_rest_comes_once_an_epoch() {
     let folder = tempfile::tempdir().unwrap();
-    let source = SampleSource::new(write(folder.path()));
+    let source = SampleSource::from(write(folder.path()));
     // One of four, or three of four: any share that divides them.
     let holdout = (1..20).find_map(|i| Holdout::new(&source, f64::from(i) / 20.0).ok()).unwrap();
     let Holdout { training, held_out } = &holdout;
@@ -35,7 +35,7 @@ fn episodes_are_held_out_whole_and_the_rest_comes_once_an_epoch() {
 #[test]
 fn shares_that_leave_a_side_empty_or_are_none_are_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let source = SampleSource::new(write(folder.path()));
+    let source = SampleSource::from(write(folder.path()));
     for share in [0.0, 1.0, -0.5, f64::NAN, f64::INFINITY] {
         let error = Holdout::new(&source, share).unwrap_err().to_string();
         assert!(error.contains("more than 0 and less than 1"), "{error}");
@@ -50,7 +50,7 @@ fn shares_that_leave_a_side_empty_or_are_none_are_refused() {
 fn a_loader_of_a_selection_delivers_it_once_an_epoch_under_its_own_ids() {
     let folder = tempfile::tempdir().unwrap();
     let buffer = write(folder.path());
-    let source = SampleSource::new(Arc::clone(&buffer));
+    let source = SampleSource::from(Arc::clone(&buffer));
     let holdout = (1..20).find_map(|i| Holdout::new(&source, f64::from(i) / 20.0).ok()).unwrap();
     for selection in [holdout.training, holdout.held_out] {
         let options = LoaderOptions {

@@ -17,18 +17,19 @@ use rdt_train::settings::{MixedPrecision, TrainSettings};
 use crate::holdout::HoldoutFlag;
 use crate::sample::SampleFlags;
 use rdt_cli::consume::conditioning::ConditioningFlags;
-use rdt_cli::consume::order_flags::OrderFlags;
+use rdt_cli::consume::source::SourceFlags;
 
 /// Flags of a training run; names and defaults are RDT's where it has them.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The buffer, as rdt-produce filled it
-    #[arg(long, value_name = "DIR", required = true)]
-    pub buffer: Option<PathBuf>,
+    // No doc comment: it would become the help of the whole program.
+    #[command(flatten)]
+    pub source: SourceFlags,
     /// Checkpoints, metrics.jsonl and loss.png go here
     #[arg(long, value_name = "DIR", default_value = "checkpoints")]
     pub output_dir: PathBuf,
-    /// Sizes of windows and network [default: the configuration that the buffer was filled with]
+    /// Sizes of windows and network [default: the configuration that the buffer was filled with; with
+    /// --load-from-hdf5 the shipped base.yaml]
     #[arg(long, visible_alias = "config-path", value_name = "FILE")]
     pub config: Option<PathBuf>,
     // No doc comment: it would become the help of the whole program.
@@ -86,9 +87,6 @@ pub struct Args {
     // No doc comment: it would become the help of the whole program.
     #[command(flatten)]
     pub sample: SampleFlags,
-    // No doc comment: it would become the help of the whole program.
-    #[command(flatten)]
-    pub order: OrderFlags,
     // No doc comment: it would become the help of the whole program.
     #[command(flatten)]
     pub holdout: HoldoutFlag,
@@ -218,7 +216,6 @@ pub(super) fn loader_options(args: &Args, config: &Config, workers: usize) -> an
         world: 1,
         rank: 0,
         last: LastBatch::Keep,
-        order: Default::default(),
         selection: None,
         start: Default::default(),
         end: None,

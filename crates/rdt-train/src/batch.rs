@@ -1,12 +1,13 @@
 //! The edge between plain memory and tensors: each array of a batch is copied once.
 
 use rdt_consumer::Position;
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 
 use crate::encoder::image::ImageEncoder;
 use crate::encoder::language::LanguageEncoder;
 use crate::error::TrainError;
 use crate::images::HostImages;
+use crate::late;
 use crate::network::Conditions;
 
 /// A batch as plain memory, row-major; (B, ...) as in [`rdt_consumer::Batch`].
@@ -97,8 +98,9 @@ impl HostBatch<'_> {
     ) -> Result<DeviceBatch, TrainError> {
         let count = self.len();
         let rows = |values: &[f32]| -> Result<Tensor, TrainError> {
-            let tensor = Tensor::f_from_slice(values)?.f_to_device(device)?;
-            Ok(tensor.f_view([count, -1, rdt_schema::STATE_DIM as i64])?)
+            let width = rdt_schema::STATE_DIM as i64;
+            let rows = values.len() as i64 / (count * width).max(1);
+            Ok(late::upload(values, &[count, rows, width], device)?)
         };
         let pixels = self.images.to_device(count * images, side, device)?;
         let tokens = image_encoder.encode(&pixels)?;
@@ -107,7 +109,7 @@ impl HostBatch<'_> {
             language: language.tokens,
             language_usable: Some(language.usable),
             images: tokens.f_view([count, images * image_encoder.tokens(), image_encoder.width()])?,
-            control_freq: Tensor::f_from_slice(&self.control_freq)?.f_to(device)?.f_to_kind(Kind::Float)?,
+            control_freq: late::upload(&self.control_freq, &[count], device)?,
             state: rows(self.state)?,
             mask: rows(self.state_mask)?,
         };

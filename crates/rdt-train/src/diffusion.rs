@@ -66,10 +66,39 @@ impl NoiseSchedule {
     }
 }
 
-/// Mean squared error of the predicted clean actions.
-///
-/// `actions` and `noise` (B, horizon, state_dim), `timesteps` (B,) int64, all f32 and on the
-/// device of the weights.
+/// What the loss of a batch is computed from, all on the device of the weights.
+#[derive(Debug)]
+pub struct Draw<'a> {
+    /// What the prediction rests on.
+    pub conditions: &'a Conditions,
+    /// (B, horizon, state_dim) f32: the clean actions.
+    pub actions: &'a Tensor,
+    /// The same shape, f32.
+    pub noise: &'a Tensor,
+    /// (B,) int64.
+    pub timesteps: &'a Tensor,
+}
+
+impl Draw<'_> {
+    /// State and noisy action rows (B, horizon + 1, state_dim).
+    ///
+    /// # Errors
+    /// Shapes do not fit, or the memory is not there.
+    pub(crate) fn rows(&self, schedule: &NoiseSchedule) -> Result<Tensor, TchError> {
+        let noisy = schedule.add_noise(self.actions, self.noise, self.timesteps)?;
+        Tensor::f_cat(&[&self.conditions.state, &noisy], 1)
+    }
+
+    /// Mean squared error of the predicted clean actions.
+    ///
+    /// # Errors
+    /// Shapes do not fit, or the memory is not there.
+    pub(crate) fn error(&self, predicted: &Tensor) -> Result<Tensor, TchError> {
+        predicted.f_to_kind(Kind::Float)?.f_mse_loss(self.actions, Reduction::Mean)
+    }
+}
+
+/// Mean squared error of the predicted clean actions, with its graph.
 ///
 /// # Errors
 /// Shapes do not fit, or the memory is not there.
@@ -77,17 +106,13 @@ pub fn loss(
     network: &Rdt,
     weights: &Weights,
     schedule: &NoiseSchedule,
-    conditions: &Conditions,
-    actions: &Tensor,
-    noise: &Tensor,
-    timesteps: &Tensor,
+    draw: &Draw<'_>,
 ) -> Result<Tensor, TchError> {
-    let noisy = schedule.add_noise(actions, noise, timesteps)?;
-    let rows = Tensor::f_cat(&[&conditions.state, &noisy], 1)?;
-    let tokens = network.adapt_rows(weights, &rows, &conditions.mask)?;
+    let conditions = draw.conditions;
+    let tokens = network.adapt_rows(weights, &draw.rows(schedule)?, &conditions.mask)?;
     let adapted = network.adapt(weights, conditions)?;
     let usable = conditions.language_usable.as_ref();
     let predicted =
-        network.forward(weights, &tokens, &conditions.control_freq, timesteps, &adapted, usable)?;
-    predicted.f_to_kind(Kind::Float)?.f_mse_loss(actions, Reduction::Mean)
+        network.forward(weights, &tokens, &conditions.control_freq, draw.timesteps, &adapted, usable)?;
+    draw.error(&predicted)
 }

@@ -36,15 +36,19 @@ impl Ema {
         self.updates = updates;
     }
 
-    /// Moves the average towards the parameters.
+    /// Moves the average towards the parameters as `times` updates in a row do, in one pass; not
+    /// at all where `skip`, an f32 tensor (1,) on the device, is 1.
     ///
     /// # Errors
     /// The buffers are not of one layout.
-    pub fn update(&mut self, parameters: &Tensor) -> Result<(), TchError> {
-        let decay = self.decay();
-        let _ = tch::no_grad(|| self.average.f_lerp_(&parameters.detach(), 1.0 - decay))?;
-        self.updates += 1;
-        Ok(())
+    pub fn update(&mut self, parameters: &Tensor, times: u64, skip: &Tensor) -> Result<(), TchError> {
+        let mut kept = 1.0;
+        for _ in 0..times {
+            kept *= self.decay();
+            self.updates += 1;
+        }
+        let weight = skip.f_neg()?.f_add_scalar(1.0)?.f_mul_scalar(1.0 - kept)?;
+        tch::no_grad(|| self.average.f_lerp_tensor_(&parameters.detach(), &weight).map(drop))
     }
 
     /// What is kept of the average in the coming update: 0 in the first two.

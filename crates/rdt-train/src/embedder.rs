@@ -1,5 +1,7 @@
 //! A scalar (diffusion timestep, control frequency) as a token.
 
+use std::cell::RefCell;
+
 use tch::{Device, Kind, TchError, Tensor};
 
 use crate::flat_parameters::{ParameterLayout, Weights};
@@ -15,6 +17,8 @@ const LONGEST_PERIOD: f64 = 10_000.0;
 pub struct ScalarEmbedder {
     first: Linear,
     second: Linear,
+    /// Of the device that was computed on last.
+    frequencies: RefCell<Option<Tensor>>,
 }
 
 impl ScalarEmbedder {
@@ -22,7 +26,7 @@ impl ScalarEmbedder {
     pub fn new(layout: &mut ParameterLayout, name: &str, hidden: i64) -> Self {
         let first = Linear::new(layout, &format!("{name}.mlp.0"), CODE_WIDTH, hidden, LinearInit::Small);
         let second = Linear::new(layout, &format!("{name}.mlp.2"), hidden, hidden, LinearInit::Small);
-        Self { first, second }
+        Self { first, second, frequencies: RefCell::new(None) }
     }
 
     /// Scalars (B,) of any kind, fractions allowed -> (B, hidden).
@@ -30,23 +34,29 @@ impl ScalarEmbedder {
     /// # Errors
     /// Shapes do not fit, or the memory is not there.
     pub fn forward(&self, weights: &Weights, scalars: &Tensor) -> Result<Tensor, TchError> {
-        let code = sinusoid(scalars)?.f_to_kind(weights.kind())?;
+        let mut kept = self.frequencies.borrow_mut();
+        let frequencies = match kept.take() {
+            Some(frequencies) if frequencies.device() == scalars.device() => frequencies,
+            _ => frequencies(scalars.device())?,
+        };
+        let code = sinusoid(scalars, &frequencies)?.f_to_kind(weights.kind())?;
+        *kept = Some(frequencies);
         self.second.forward(weights, &self.first.forward(weights, &code)?.f_silu()?)
     }
 }
 
-/// Scalars (B,) -> (B, 256): cosines, then sines, in f32 whatever the network computes in.
-///
-/// # Errors
-/// The memory is not there.
-pub fn sinusoid(scalars: &Tensor) -> Result<Tensor, TchError> {
+/// (128,) f32, computed on the CPU and then moved: exp differs between devices in the last digit.
+fn frequencies(device: Device) -> Result<Tensor, TchError> {
     let half = CODE_WIDTH / 2;
-    // On the CPU, then moved: exp differs between devices in the last digit.
-    let frequencies = Tensor::f_arange(half, (Kind::Float, Device::Cpu))?
+    Tensor::f_arange(half, (Kind::Float, Device::Cpu))?
         .f_mul_scalar(-LONGEST_PERIOD.ln())?
         .f_div_scalar(half as f64)?
         .f_exp()?
-        .f_to_device(scalars.device())?;
-    let angles = scalars.f_to_kind(Kind::Float)?.f_unsqueeze(1)?.f_mul(&frequencies)?;
+        .f_to_device(device)
+}
+
+/// Scalars (B,) -> (B, 256): cosines, then sines, in f32 whatever the network computes in.
+fn sinusoid(scalars: &Tensor, frequencies: &Tensor) -> Result<Tensor, TchError> {
+    let angles = scalars.f_to_kind(Kind::Float)?.f_unsqueeze(1)?.f_mul(frequencies)?;
     Tensor::f_cat(&[angles.f_cos()?, angles.f_sin()?], 1)
 }

@@ -11,6 +11,8 @@
 //! Invariants: every parameter begins at a multiple of [`ALIGNMENT`] elements; the gaps are
 //! zero and, since their gradient is zero, stay zero.
 
+use std::ops::Range;
+
 use tch::{Device, Kind, TchError, Tensor};
 
 use crate::random::{self, Stream};
@@ -78,6 +80,17 @@ impl ParameterLayout {
         &self.parameters
     }
 
+    /// How many there are so far: the index of the next one.
+    pub fn count(&self) -> usize {
+        self.parameters.len()
+    }
+
+    /// Where in the buffer a range of parameters lies, the gap behind the last one included.
+    pub fn span(&self, parameters: &Range<usize>) -> Range<i64> {
+        let begin = |index| self.parameters.get(index).map_or(self.length, |p: &Parameter| p.offset);
+        begin(parameters.start)..begin(parameters.end)
+    }
+
     /// Elements of all parameters, without the gaps between them.
     pub fn elements(&self) -> i64 {
         self.parameters.iter().map(Parameter::elements).sum()
@@ -137,11 +150,13 @@ impl ParameterLayout {
         flat.f_narrow(0, parameter.offset, parameter.elements())?.f_view(parameter.shape.as_slice())
     }
 
-    /// Lengths of the consecutive pieces of the buffer: each parameter, each gap.
-    fn pieces(&self) -> Vec<i64> {
-        let ends = self.parameters.iter().skip(1).map(|p| p.offset).chain([self.length]);
-        let mut pieces = Vec::with_capacity(2 * self.parameters.len());
-        for (parameter, end) in self.parameters.iter().zip(ends) {
+    /// Lengths of the consecutive pieces of a range's span: each parameter, each gap.
+    fn pieces(&self, range: &Range<usize>) -> Vec<i64> {
+        let parameters = &self.parameters[range.clone()];
+        let end = self.span(range).end;
+        let ends = parameters.iter().skip(1).map(|p| p.offset).chain([end]);
+        let mut pieces = Vec::with_capacity(2 * parameters.len());
+        for (parameter, end) in parameters.iter().zip(ends) {
             pieces.push(parameter.elements());
             pieces.push(end - parameter.offset - parameter.elements());
         }
@@ -186,7 +201,8 @@ impl FlatParameters {
         Weights::split(&self.layout, &self.flat, kind)
     }
 
-    /// Gradient of `loss` as one flat f32 buffer, and frees the graph.
+    /// Gradient of `loss` as one flat f32 buffer, and frees the graph. Without keeping what the
+    /// backward pass needs: [`crate::recompute`].
     ///
     /// # Errors
     /// `loss` does not depend on these parameters, or the memory is not there.
@@ -196,10 +212,11 @@ impl FlatParameters {
     }
 }
 
-/// The parameters as one forward pass uses them.
+/// The parameters, or those of some parts of a network, as one forward pass uses them.
 #[derive(Debug)]
 pub struct Weights {
-    views: Vec<Tensor>,
+    /// The first parameter of each part, and the parameters from it on.
+    parts: Vec<(usize, Vec<Tensor>)>,
     kind: Kind,
 }
 
@@ -209,19 +226,41 @@ impl Weights {
     /// # Errors
     /// The buffer is not of this layout, or the memory is not there.
     pub fn split(layout: &ParameterLayout, flat: &Tensor, kind: Kind) -> Result<Self, TchError> {
-        let pieces = flat.f_to_kind(kind)?.f_split_with_sizes(layout.pieces().as_slice(), 0)?;
-        let views = layout
-            .parameters
-            .iter()
-            .zip(pieces.iter().step_by(2))
-            .map(|(parameter, piece)| piece.f_view(parameter.shape.as_slice()))
-            .collect::<Result<_, _>>()?;
-        Ok(Self { views, kind })
+        Self::of_parts(layout, &[(0..layout.count(), flat.f_to_kind(kind)?)], kind)
+    }
+
+    /// Parts of a network only: ranges of parameters, each with its span of a buffer of `kind`,
+    /// which is split in one operation.
+    ///
+    /// # Errors
+    /// A span is not of its range.
+    pub(crate) fn of_parts(
+        layout: &ParameterLayout,
+        parts: &[(Range<usize>, Tensor)],
+        kind: Kind,
+    ) -> Result<Self, TchError> {
+        let split = |(range, span): &(Range<usize>, Tensor)| -> Result<(usize, Vec<Tensor>), TchError> {
+            let pieces = span.f_split_with_sizes(layout.pieces(range).as_slice(), 0)?;
+            let views = layout.parameters[range.clone()]
+                .iter()
+                .zip(pieces.iter().step_by(2))
+                .map(|(parameter, piece)| piece.f_view(parameter.shape.as_slice()))
+                .collect::<Result<_, _>>()?;
+            Ok((range.start, views))
+        };
+        Ok(Self { parts: parts.iter().map(split).collect::<Result<_, _>>()?, kind })
     }
 
     /// One parameter.
+    ///
+    /// # Panics
+    /// If it is of a part that these weights do not have.
     pub fn get(&self, id: ParameterId) -> &Tensor {
-        &self.views[id.0]
+        let found = self.parts.iter().find_map(|(first, views)| views.get(id.0.checked_sub(*first)?));
+        match found {
+            Some(view) => view,
+            None => panic!("parameter {} is of another part of the network", id.0),
+        }
     }
 
     /// The kind in which the network computes.

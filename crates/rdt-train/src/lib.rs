@@ -24,6 +24,7 @@ pub mod export;
 pub mod flat_parameters;
 mod host_memory;
 pub mod images;
+pub mod late;
 pub mod linear;
 pub mod metrics;
 pub mod metrics_log;
@@ -35,13 +36,16 @@ pub mod position;
 pub mod pretrained;
 pub mod random;
 pub mod rdt_config;
+pub mod recompute;
 mod run_lock;
 pub mod sampler;
 pub mod schedule;
 pub mod settings;
+mod shim;
 pub mod tensor_file;
 pub mod train;
 pub mod trainer;
+mod underway;
 
 #[cfg(test)]
 mod golden_tests;

@@ -4,6 +4,8 @@
 //! their moving average, or a bf16 copy go through the same code. Names and order of the
 //! parameters are RDT's.
 
+use std::ops::Range;
+
 use rdt_schema::config::{Config, NormForm};
 use tch::{TchError, Tensor};
 
@@ -120,6 +122,36 @@ pub struct Rdt {
     language_adaptor: Adaptor,
     image_adaptor: Adaptor,
     state_adaptor: Adaptor,
+    parts: Parts,
+}
+
+/// Which parameters each part of a network uses, as ranges of the layout: together all of them.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    /// What goes before the blocks: position tables and embedders, and the adaptors.
+    pub(crate) before: [Range<usize>; 2],
+    /// The blocks.
+    pub(crate) blocks: Vec<Range<usize>>,
+    /// The final layer.
+    pub(crate) last: Range<usize>,
+}
+
+/// What the blocks work on, and under which conditions.
+#[derive(Debug)]
+pub(crate) struct Trunk {
+    /// (B, horizon + 3, hidden).
+    pub(crate) x: Tensor,
+    /// (B, L, hidden).
+    pub(crate) language: Tensor,
+    /// (B, image_tokens, hidden).
+    pub(crate) images: Tensor,
+}
+
+impl Trunk {
+    /// The condition of block `i`.
+    pub(crate) fn condition(&self, i: usize) -> &Tensor {
+        if Rdt::sees_language(i) { &self.language } else { &self.images }
+    }
 }
 
 impl Rdt {
@@ -143,9 +175,14 @@ impl Rdt {
         let layout_ref = &mut layout;
         let t_embedder = ScalarEmbedder::new(layout_ref, "model.t_embedder", hidden);
         let freq_embedder = ScalarEmbedder::new(layout_ref, "model.freq_embedder", hidden);
-        let blocks = (0..shape.depth)
-            .map(|i| Block::new(layout_ref, &format!("model.blocks.{i}"), hidden, heads, norm))
-            .collect();
+        let tables = 0..layout_ref.count();
+        let (mut blocks, mut block_parts) = (Vec::new(), Vec::new());
+        for i in 0..shape.depth {
+            let first = layout_ref.count();
+            blocks.push(Block::new(layout_ref, &format!("model.blocks.{i}"), hidden, heads, norm));
+            block_parts.push(first..layout_ref.count());
+        }
+        let first_of_last = layout_ref.count();
         let norm_final = Norm::new(layout_ref, "model.final_layer.norm_final", hidden, norm);
         let ffn_final = FeedForward::new(
             layout_ref,
@@ -154,13 +191,16 @@ impl Rdt {
             shape.state_dim,
             LinearInit::Zeros,
         );
+        let last = first_of_last..layout_ref.count();
         let mut adaptor = |name: &str, which: usize, inputs| {
             Adaptor::new(layout_ref, name, &shape.adaptors[which], inputs, hidden)
         };
         let language_adaptor = adaptor("lang_adaptor", 0, shape.language_dim)?;
         let image_adaptor = adaptor("img_adaptor", 1, shape.image_dim)?;
         let state_adaptor = adaptor("state_adaptor", 2, 2 * shape.state_dim)?;
+        let adaptors = last.end..layout.count();
         let network = Self {
+            parts: Parts { before: [tables, adaptors], blocks: block_parts, last },
             shape,
             x_pos_embed,
             language_pos_embed,
@@ -217,26 +257,71 @@ impl Rdt {
         conditions: &AdaptedConditions,
         language_usable: Option<&Tensor>,
     ) -> Result<Tensor, TchError> {
+        let trunk = self.begin(weights, tokens, control_freq, timesteps, conditions)?;
+        let mut x = trunk.x.shallow_clone();
+        for i in 0..self.blocks.len() {
+            x = self.block(weights, i, &x, trunk.condition(i), language_usable)?;
+        }
+        self.end(weights, &x)
+    }
+
+    /// Which parameters each part uses.
+    pub(crate) fn parts(&self) -> &Parts {
+        &self.parts
+    }
+
+    /// Blocks take turns: language, images.
+    pub(crate) fn sees_language(i: usize) -> bool {
+        i.is_multiple_of(2)
+    }
+
+    /// What goes before the blocks.
+    ///
+    /// # Errors
+    /// Shapes do not fit, or the memory is not there.
+    pub(crate) fn begin(
+        &self,
+        weights: &Weights,
+        tokens: &Tensor,
+        control_freq: &Tensor,
+        timesteps: &Tensor,
+        conditions: &AdaptedConditions,
+    ) -> Result<Trunk, TchError> {
         let (batch, _, hidden) = tokens.size3()?;
         let t = self.t_embedder.forward(weights, timesteps)?.f_unsqueeze(1)?;
         let t = t.f_expand([batch, 1, hidden], false)?;
         let freq = self.freq_embedder.forward(weights, control_freq)?.f_unsqueeze(1)?;
-        let mut x = Tensor::f_cat(&[&t, &freq, tokens], 1)?.f_add(weights.get(self.x_pos_embed))?;
+        let x = Tensor::f_cat(&[&t, &freq, tokens], 1)?.f_add(weights.get(self.x_pos_embed))?;
 
         let language_length = conditions.language.size3()?.1;
         let places = weights.get(self.language_pos_embed).f_narrow(1, 0, language_length)?;
         let language = conditions.language.f_add(&places)?;
         let images = conditions.images.f_add(weights.get(self.image_pos_embed))?;
+        Ok(Trunk { x, language, images })
+    }
 
-        for (i, block) in self.blocks.iter().enumerate() {
-            x = if i % 2 == 0 {
-                block.forward(weights, &x, &language, language_usable)?
-            } else {
-                block.forward(weights, &x, &images, None)?
-            };
-        }
-        // The final layer works on each token by itself: those that are thrown away first
-        // need not go through it.
+    /// Block `i`, under its condition of the [`Trunk`].
+    ///
+    /// # Errors
+    /// Shapes do not fit, or the memory is not there.
+    pub(crate) fn block(
+        &self,
+        weights: &Weights,
+        i: usize,
+        x: &Tensor,
+        condition: &Tensor,
+        language_usable: Option<&Tensor>,
+    ) -> Result<Tensor, TchError> {
+        let usable = if Self::sees_language(i) { language_usable } else { None };
+        self.blocks[i].forward(weights, x, condition, usable)
+    }
+
+    /// The final layer: what comes out of the blocks -> predicted clean actions.
+    ///
+    /// # Errors
+    /// Shapes do not fit, or the memory is not there.
+    pub(crate) fn end(&self, weights: &Weights, x: &Tensor) -> Result<Tensor, TchError> {
+        // It works on each token by itself: those that are thrown away need not go through it.
         let actions = x.f_narrow(1, -self.shape.horizon, self.shape.horizon)?;
         self.ffn_final.forward(weights, &self.norm_final.forward(weights, &actions)?)
     }

@@ -2,11 +2,15 @@
 //!
 //! Loshchilov and Hutter, "Decoupled Weight Decay Regularization", 2019. Weight decay is on
 //! all parameters: biases, norms and position tables too.
+//!
+//! An update is one kernel that reads parameters, gradient and moments once and writes them once.
+//! Whether it may be made is a number on the device, so nobody waits to find out.
 
 use serde::{Deserialize, Serialize};
-use tch::{Device, TchError, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 
 use crate::flat_parameters::ParameterLayout;
+use crate::shim::{self, Buffers};
 
 /// What never changes during a run.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -65,49 +69,43 @@ impl AdamW {
         self.updates = updates;
     }
 
-    /// One update of `parameters` at `learning_rate`. `gradient` is used up as workspace, so
-    /// that no buffer is allocated: it holds nothing of meaning afterwards.
+    /// One update of `parameters` at `learning_rate` by `gradient` over `scale`; nothing at all
+    /// where `skip` is 1. Both are f32 tensors of one element on the device, of which the host
+    /// knows nothing yet. One pass: the gradient is scaled in place, nothing is allocated.
     ///
     /// # Errors
     /// The buffers are not of one layout.
     pub fn step(
         &mut self,
         parameters: &Tensor,
-        mut gradient: Tensor,
+        gradient: &Tensor,
         learning_rate: f64,
+        scale: &Tensor,
+        skip: &Tensor,
     ) -> Result<(), TchError> {
-        let AdamWSettings { beta1, beta2, epsilon, weight_decay } = self.settings;
         self.updates += 1;
-        let count = self.updates as f64;
-        tch::no_grad(|| {
-            let mut parameters = parameters.detach();
-            let _ = self.first_moment.f_lerp_(&gradient, 1.0 - beta1)?;
-            let _ = gradient.f_square_()?;
-            let _ = self.second_moment.f_lerp_(&gradient, 1.0 - beta2)?;
-            // At rate 0 (the first step of a warm-up) only the moments move.
-            if learning_rate > 0.0 {
-                let step = learning_rate / (1.0 - beta1.powf(count));
-                let root = (1.0 - beta2.powf(count)).sqrt();
-                // -(sqrt(v) / root + epsilon) / step, so that adding m over it is the update.
-                let _ = self.second_moment.f_sqrt_out(&gradient)?;
-                let _ = gradient.f_mul_scalar_(-1.0 / (root * step))?;
-                let _ = gradient.f_sub_scalar_(epsilon / step)?;
-                let _ = parameters.f_mul_scalar_(1.0 - learning_rate * weight_decay)?;
-                let _ = parameters.f_addcdiv_(&self.first_moment, &gradient)?;
-            }
-            Ok(())
-        })
+        let number = Tensor::f_full([1], self.updates as f64, (Kind::Float, parameters.device()))?;
+        let buffers = Buffers {
+            parameters,
+            gradient,
+            first_moment: &self.first_moment,
+            second_moment: &self.second_moment,
+        };
+        shim::adamw(&self.settings, learning_rate, &buffers, &number, scale, skip)
     }
 }
 
-/// Scales `gradient` down to a norm of at most `max_norm`, given its norm as a tensor:
-/// nothing is read back from the device.
+/// What a gradient is divided by so that its norm is at most `max_norm` (not at all, if that is 0),
+/// given its norm as a tensor: nothing is read back from the device. f32 (1,).
 ///
 /// # Errors
 /// The memory is not there.
-pub fn clip(gradient: &mut Tensor, norm: &Tensor, max_norm: f64) -> Result<(), TchError> {
-    // The small number is PyTorch's.
-    let scale = norm.f_add_scalar(1e-6)?.f_reciprocal()?.f_mul_scalar(max_norm)?.f_clamp_max(1.0)?;
-    let _ = gradient.f_mul_(&scale)?;
-    Ok(())
+pub fn clip_scale(norm: &Tensor, max_norm: f64) -> Result<Tensor, TchError> {
+    let norm = norm.f_to_kind(Kind::Float)?.f_reshape([1])?;
+    if max_norm > 0.0 {
+        // The small number is PyTorch's.
+        norm.f_add_scalar(1e-6)?.f_mul_scalar(1.0 / max_norm)?.f_clamp_min(1.0)
+    } else {
+        norm.f_ones_like()
+    }
 }

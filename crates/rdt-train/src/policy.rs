@@ -5,15 +5,17 @@ use rdt_schema::Config;
 use tch::{Device, Kind, Tensor};
 
 use crate::batch::{DeviceBatch, HostBatch, TrainingBatch};
-use crate::diffusion::{self, NoiseSchedule};
+use crate::diffusion::{self, Draw, NoiseSchedule};
 use crate::encoder::EncoderFolders;
 use crate::encoder::image::ImageEncoder;
 use crate::encoder::language::LanguageEncoder;
 use crate::error::TrainError;
-use crate::flat_parameters::{ParameterLayout, Weights};
+use crate::flat_parameters::{FlatParameters, ParameterLayout, Weights};
+use crate::late;
 use crate::metrics::{Comparison, SampleFigures, SampleMetrics};
 use crate::network::{NetworkShape, Rdt};
 use crate::random::{self, Stream};
+use crate::recompute::{self, GradientSum};
 use crate::sampler::{self, DpmSolver};
 
 /// Everything but weights.
@@ -27,6 +29,7 @@ pub struct Policy {
     solver: DpmSolver,
     image_encoder: Box<dyn ImageEncoder>,
     language_encoder: Box<dyn LanguageEncoder>,
+    recompute: bool,
 }
 
 impl std::fmt::Debug for Policy {
@@ -65,6 +68,7 @@ impl Policy {
             solver,
             image_encoder,
             language_encoder,
+            recompute: false,
         };
         Ok((policy, layout))
     }
@@ -83,30 +87,43 @@ impl Policy {
         batch.to_device(images, self.image_encoder.as_ref(), self.language_encoder.as_ref(), self.device)
     }
 
-    /// Loss of a batch; noise and timesteps are functions of the seed and `micro_step`.
+    /// Loss of a batch, and adds the gradient of `share` times it to `sum`; noise and timesteps are
+    /// functions of the seed and `micro_step`.
     ///
     /// # Errors
     /// The batch is not of the configured shape, or the memory is not there.
-    pub fn loss(
+    pub fn accumulate(
         &self,
-        weights: &Weights,
+        parameters: &FlatParameters,
         batch: &HostBatch<'_>,
         micro_step: u64,
+        share: f64,
+        sum: &mut GradientSum,
     ) -> Result<Tensor, TrainError> {
         let on_device = self.encode(batch)?;
         // Noise first, then timesteps, as RDT draws them.
         let noise = random::normal(self.seed, Stream::Noise, micro_step, &on_device.actions.size())?;
         let steps = self.noise_schedule.steps();
         let timesteps = random::integers(self.seed, Stream::Timesteps, micro_step, steps, &[batch.len()])?;
-        Ok(diffusion::loss(
-            &self.network,
-            weights,
-            &self.noise_schedule,
-            &on_device.conditions,
-            &on_device.actions,
-            &noise.f_to_device(self.device)?,
-            &timesteps.f_to_device(self.device)?,
-        )?)
+        let draw = Draw {
+            conditions: &on_device.conditions,
+            actions: &on_device.actions,
+            noise: &late::send(&noise, self.device)?,
+            timesteps: &late::send(&timesteps, self.device)?,
+        };
+        let (network, schedule) = (&self.network, &self.noise_schedule);
+        if self.recompute {
+            return Ok(recompute::accumulate(network, parameters, self.kind, schedule, &draw, share, sum)?);
+        }
+        let weights = parameters.weights(self.kind)?;
+        let loss = diffusion::loss(network, &weights, schedule, &draw)?;
+        sum.add(parameters.gradient(&loss.f_mul_scalar(share)?)?)?;
+        Ok(loss.f_detach()?)
+    }
+
+    /// Whether blocks are computed again in the backward pass instead of being kept.
+    pub fn set_recompute(&mut self, recompute: bool) {
+        self.recompute = recompute;
     }
 
     /// Samples actions for `count` batches and compares them with the recorded ones: RDT's
@@ -129,7 +146,7 @@ impl Policy {
             tch::no_grad(|| -> Result<(), TrainError> {
                 let on_device = self.encode(&host)?;
                 let start = random::normal(self.seed, Stream::Sampler, number, &on_device.actions.size())?;
-                let start = start.f_to_device(self.device)?;
+                let start = late::send(&start, self.device)?;
                 let conditions = &on_device.conditions;
                 let predicted = sampler::sample(&self.network, weights, &self.solver, conditions, &start)?;
                 let state_norm = Tensor::f_from_slice(host.state_norm)?.f_to_device(self.device)?;

@@ -48,6 +48,9 @@ pub struct TrainSettings {
     pub max_grad_norm: f64,
     /// What the network computes in.
     pub mixed_precision: MixedPrecision,
+    /// Whether blocks are computed again in the backward pass instead of being kept.
+    #[serde(default)]
+    pub gradient_checkpointing: bool,
     /// Optimiser steps between checkpoints.
     pub checkpointing_period: u64,
     /// Checkpoints kept; older ones are removed. All, if none.

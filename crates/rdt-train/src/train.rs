@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use rdt_consumer::Position;
 use rdt_schema::Config;
-use tch::{Device, Kind, Tensor};
+use tch::Device;
 
 use crate::batch::TrainingBatch;
 use crate::checkpoint::{self, Progress};
@@ -22,6 +22,7 @@ use crate::metrics_log::{MetricsLog, SampleRecord, StepRecord};
 use crate::run_lock::RunLock;
 use crate::settings::TrainSettings;
 use crate::trainer::Trainer;
+use crate::underway::{Taken, Underway};
 
 /// Where a run starts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,6 +113,23 @@ pub fn train<
     evaluation: Option<Evaluation<'_>>,
     tell: &mut dyn FnMut(Event<'_>),
 ) -> Result<Ended, TrainError> {
+    // While the device works on a step, the host prepares the next one. The CPU is both.
+    let steps_ahead = usize::from(run.device.is_cuda());
+    train_ahead(run, steps_ahead, batches, evaluation, tell)
+}
+
+/// [`train`], reading a step's numbers when `steps_ahead` more have been handed to the device.
+pub(crate) fn train_ahead<
+    B: TrainingBatch,
+    E: std::error::Error + Send + Sync + 'static,
+    I: Iterator<Item = Result<B, E>>,
+>(
+    run: &Run<'_>,
+    steps_ahead: usize,
+    batches: impl FnOnce(Position, u64) -> Result<I, E>,
+    evaluation: Option<Evaluation<'_>>,
+    tell: &mut dyn FnMut(Event<'_>),
+) -> Result<Ended, TrainError> {
     let settings = run.settings;
     let data_error = |error: E| TrainError::Data { source: Box::new(error) };
 
@@ -166,20 +184,20 @@ pub fn train<
 
     // --- the loop: one turn is one optimiser step ---
     let replaced_before = progress.replaced_samples;
+    let mut underway = Underway::default();
     'steps: while progress.step < settings.max_train_steps {
         let before = progress;
         let started = Instant::now();
         let mut waited = Duration::ZERO;
-        let mut accumulated: Option<Tensor> = None;
         let mut losses = Vec::new();
-        let mut sample_ids = Vec::new();
+        let mut samples = Vec::new();
         let epoch = progress.position.epoch;
         let learning_rate = settings.learning_rate.at(progress.step);
-        let (mut loss_mean, mut grad_norm) = (0.0, 0.0);
 
-        for micro in 1..=settings.gradient_accumulation_steps {
+        for _ in 0..settings.gradient_accumulation_steps {
             if run.stop.load(Ordering::Relaxed) {
-                // Back to the last whole step: nothing of this one has touched the trainer.
+                // Back to the last whole step: of this one, nothing but the gradient is there.
+                trainer.drop_gradient();
                 progress = before;
                 break 'steps;
             }
@@ -189,64 +207,36 @@ pub fn train<
             let batch = batches.next().ok_or_else(|| out_of_data(&progress))?.map_err(data_error)?;
             waited += asked.elapsed();
             let host = batch.host();
-            sample_ids.extend_from_slice(&host.samples);
+            samples.extend_from_slice(&host.samples);
 
             // loss and gradient; each micro-step counts the same, as in RDT
-            let loss = trainer.loss(&host, progress.micro_step)?;
+            losses.push(trainer.accumulate(&host, progress.micro_step)?);
             progress.position = batch.next_position();
             progress.micro_step += 1;
-            let share = loss.f_div_scalar(settings.gradient_accumulation_steps as f64)?;
-            let gradient = trainer.gradient(&share)?;
-            accumulated = Some(match accumulated.take() {
-                None => gradient,
-                Some(mut sum) => sum.f_add_(&gradient)?,
-            });
-            losses.push(loss.f_detach()?);
-
-            // the update, once all micro-steps are summed up
-            if micro == settings.gradient_accumulation_steps
-                && let Some(gradient) = accumulated.take()
-            {
-                let norm = gradient.f_norm()?;
-                // Here alone the host waits for the device.
-                grad_norm = norm.f_double_value(&[])?;
-                loss_mean = mean(&losses)?;
-                let figures = (loss_mean, grad_norm);
-                check_finite(run.output_dir, &progress, figures, &sample_ids)?;
-                // RDT moves the average at each micro-step. The weights stay as they are until
-                // the last one, so those moves can wait until the step is sure to be taken.
-                for _ in 1..settings.gradient_accumulation_steps {
-                    trainer.update_ema()?;
-                }
-                trainer.update(gradient, &norm, learning_rate)?;
-                trainer.update_ema()?;
-            }
         }
+
+        // the update
+        let figures = trainer.update(&losses, learning_rate)?;
         progress.step += 1;
         progress.replaced_samples = replaced_before + run.replaced_samples.load(Ordering::Relaxed);
         saved = None;
+        let taken = Taken { step: progress.step, epoch, lr: learning_rate, samples, waited, turn: started };
+        underway.push(taken, figures);
 
-        // records
-        let seconds = started.elapsed().as_secs_f64();
-        let record = StepRecord {
-            step: progress.step,
-            epoch,
-            loss: loss_mean,
-            lr: learning_rate,
-            grad_norm,
-            samples_per_s: sample_ids.len() as f64 / seconds,
-            data_wait: waited.as_secs_f64() / seconds,
-        };
-        log.write(&record)?;
-        if let Some(events) = &mut events {
-            events.scalars(record.step, record.scalars())?;
+        // records: here alone the host waits for the device, on CUDA for the step before
+        let whole = |period: u64| progress.step.is_multiple_of(period);
+        let samples_now = sampling.as_ref().is_some_and(|(evaluation, _)| whole(evaluation.period));
+        let saves_now = whole(settings.checkpointing_period);
+        let is_last = progress.step == settings.max_train_steps;
+        let ahead = if samples_now || saves_now || is_last { 0 } else { steps_ahead };
+        for record in underway.settle(ahead, run.output_dir)? {
+            report(&record, &mut log, &mut events, tell)?;
+            records.push(record);
         }
-        tell(Event::Step(&record));
-        records.push(record);
 
         // sampling
         if let Some((evaluation, log)) = &mut sampling
-            && progress.step.is_multiple_of(evaluation.period)
+            && samples_now
         {
             let figures = (evaluation.figures)(&trainer)?;
             let record = SampleRecord { step: progress.step, figures };
@@ -262,7 +252,7 @@ pub fn train<
         }
 
         // checkpoints
-        if progress.step.is_multiple_of(settings.checkpointing_period) {
+        if saves_now {
             log.flush()?;
             let path = checkpoint::save(run.output_dir, &trainer, run.config, run.data, progress)?;
             tell(Event::Note(format!("saved {}", path.display())));
@@ -271,6 +261,10 @@ pub fn train<
     }
 
     // --- the end ---
+    for record in underway.settle(0, run.output_dir)? {
+        report(&record, &mut log, &mut events, tell)?;
+        records.push(record);
+    }
     log.flush()?;
     let checkpoint = match saved {
         Some(path) => path,
@@ -328,27 +322,17 @@ fn out_of_data(progress: &Progress) -> TrainError {
     TrainError::Data { source: message.into() }
 }
 
-/// Their mean, fetched from the device in one piece.
-fn mean(losses: &[Tensor]) -> Result<f64, TrainError> {
-    let losses = Vec::<f64>::try_from(Tensor::f_stack(losses, 0)?.f_to_kind(Kind::Double)?)?;
-    Ok(losses.iter().sum::<f64>() / losses.len().max(1) as f64)
-}
-
-/// Stops a run whose loss or gradient is not a number, before the update: the weights stay
-/// good, and the samples are written down.
-fn check_finite(
-    folder: &Path,
-    progress: &Progress,
-    (loss, grad_norm): (f64, f64),
-    samples: &[u64],
+/// Writes a step down and tells it.
+fn report(
+    record: &StepRecord,
+    log: &mut MetricsLog<StepRecord>,
+    events: &mut Option<EventFile>,
+    tell: &mut dyn FnMut(Event<'_>),
 ) -> Result<(), TrainError> {
-    let (what, value) = match (loss.is_finite(), grad_norm.is_finite()) {
-        (true, true) => return Ok(()),
-        (false, _) => ("loss", loss),
-        (true, false) => ("gradient norm", grad_norm),
-    };
-    let list = folder.join(format!("non-finite-step-{}.json", progress.step));
-    let content = serde_json::json!({ "step": progress.step, "what": what, "samples": samples });
-    fs::write(&list, content.to_string()).map_err(TrainError::file(&list, "write"))?;
-    Err(TrainError::NonFinite { step: progress.step, what, value, list })
+    log.write(record)?;
+    if let Some(events) = events {
+        events.scalars(record.step, record.scalars())?;
+    }
+    tell(Event::Step(record));
+    Ok(())
 }

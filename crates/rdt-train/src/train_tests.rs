@@ -19,8 +19,9 @@ use crate::random::{self, Stream};
 use crate::schedule::{LearningRate, ScheduleKind};
 use crate::settings::{MixedPrecision, TrainSettings};
 use crate::tensor_file::TensorFile;
-use crate::train::{Ended, Event, Run, Start, train};
+use crate::train::{Ended, Event, Run, Start, train_ahead};
 
+mod ahead;
 mod resume;
 
 type TestResult = Result<(), Box<dyn Error>>;
@@ -111,6 +112,7 @@ fn settings(max_train_steps: u64) -> TrainSettings {
         adam: AdamWSettings::default(),
         max_grad_norm: 1.0,
         mixed_precision: MixedPrecision::No,
+        gradient_checkpointing: false,
         checkpointing_period: 1000,
         checkpoints_total_limit: None,
         holdout: 0.0,
@@ -128,6 +130,8 @@ struct Script<'a> {
     poison: Option<Position>,
     /// So many of its samples are replaced.
     replaced: u64,
+    /// Its numbers are read so many steps late, as on a GPU.
+    steps_ahead: usize,
     /// Called with each line of the log.
     log: Option<&'a dyn Fn(&str)>,
 }
@@ -177,7 +181,7 @@ fn run_config(
             Some(Ok::<_, std::io::Error>(batch))
         }))
     };
-    let ended = train(&run, batches, None, &mut |event| match event {
+    let ended = train_ahead(&run, script.steps_ahead, batches, None, &mut |event| match event {
         Event::Step(StepRecord { step, .. }) if Some(*step) == script.stop_after => {
             stop.store(true, Ordering::Relaxed);
         }

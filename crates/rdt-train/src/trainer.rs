@@ -3,17 +3,19 @@
 use std::path::{Path, PathBuf};
 
 use rdt_schema::Config;
-use tch::{Device, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 
 use crate::batch::{HostBatch, TrainingBatch};
 use crate::ema::Ema;
 use crate::encoder::EncoderFolders;
 use crate::error::TrainError;
 use crate::flat_parameters::FlatParameters;
+use crate::late::Late;
 use crate::metrics::SampleFigures;
 use crate::optimizer::{self, AdamW};
 use crate::policy::Policy;
 use crate::pretrained;
+use crate::recompute::GradientSum;
 use crate::settings::{TrainSettings, check_ema};
 
 /// Network, optimiser, moving average and encoders of a run.
@@ -23,6 +25,7 @@ pub struct Trainer {
     parameters: FlatParameters,
     optimizer: AdamW,
     ema: Ema,
+    gradient: GradientSum,
 }
 
 impl std::fmt::Debug for Trainer {
@@ -45,11 +48,12 @@ impl Trainer {
         settings.check()?;
         check_ema(&config.model.ema)?;
         let (seed, kind) = (settings.seed, settings.mixed_precision.kind());
-        let (policy, layout) = Policy::new(config, encoders, seed, device, kind)?;
+        let (mut policy, layout) = Policy::new(config, encoders, seed, device, kind)?;
+        policy.set_recompute(settings.gradient_checkpointing);
         let parameters = FlatParameters::initial(layout, settings.seed, device)?;
         let optimizer = AdamW::new(parameters.layout(), settings.adam, device)?;
         let ema = Ema::new(config.model.ema.clone(), parameters.flat())?;
-        Ok(Self { settings, policy, parameters, optimizer, ema })
+        Ok(Self { settings, policy, parameters, optimizer, ema, gradient: GradientSum::default() })
     }
 
     /// The run's knobs.
@@ -105,13 +109,19 @@ impl Trainer {
         lines
     }
 
-    /// Loss of a batch; noise and timesteps are functions of the seed and `micro_step`.
+    /// Loss of a batch, whose gradient, over the number of micro-steps, is added to that of the
+    /// coming update. Noise and timesteps are functions of the seed and `micro_step`.
     ///
     /// # Errors
     /// The batch is not of the configured shape, or the memory is not there.
-    pub fn loss(&self, batch: &HostBatch<'_>, micro_step: u64) -> Result<Tensor, TrainError> {
-        let weights = self.parameters.weights(self.policy.kind())?;
-        self.policy.loss(&weights, batch, micro_step)
+    pub fn accumulate(&mut self, batch: &HostBatch<'_>, micro_step: u64) -> Result<Tensor, TrainError> {
+        let share = 1.0 / self.settings.gradient_accumulation_steps as f64;
+        self.policy.accumulate(&self.parameters, batch, micro_step, share, &mut self.gradient)
+    }
+
+    /// Forgets what was accumulated.
+    pub fn drop_gradient(&mut self) {
+        drop(self.gradient.take());
     }
 
     /// Samples actions with the present weights: [`Policy::evaluate`].
@@ -128,36 +138,49 @@ impl Trainer {
         self.policy.evaluate(&weights, batches, count, dataset_names)
     }
 
-    /// Gradient of a loss, one flat buffer.
+    /// Clips the accumulated gradient, takes an optimiser step at `learning_rate` and moves the
+    /// average. Where the mean of `losses` or the gradient's norm is not finite, weights, moments
+    /// and average stay as they are: the device decides that, so nobody waits for it here.
     ///
     /// # Errors
-    /// The memory is not there.
-    pub fn gradient(&self, loss: &Tensor) -> Result<Tensor, TrainError> {
-        Ok(self.parameters.gradient(loss)?)
+    /// Nothing was accumulated, or the memory is not there.
+    pub fn update(&mut self, losses: &[Tensor], learning_rate: f64) -> Result<StepFigures, TrainError> {
+        let Some(gradient) = self.gradient.take() else {
+            return Err(TchError::Shape("no gradient was accumulated".into()).into());
+        };
+        tch::no_grad(|| {
+            let norm = gradient.f_norm()?;
+            let loss = Tensor::f_stack(losses, 0)?.f_to_kind(Kind::Double)?.f_mean(None::<Kind>)?;
+            let figures = Tensor::f_stack(&[loss, norm.f_to_kind(Kind::Double)?], 0)?;
+            let skip =
+                figures.f_isfinite()?.f_all()?.f_logical_not()?.f_to_kind(Kind::Float)?.f_reshape([1])?;
+            let scale = optimizer::clip_scale(&norm, self.settings.max_grad_norm)?;
+            // RDT moves the average at each micro-step. The weights stay as they are until the
+            // last one, so the moves before are one.
+            let before = self.settings.gradient_accumulation_steps - 1;
+            if before > 0 {
+                self.ema.update(self.parameters.flat(), before, &skip)?;
+            }
+            self.optimizer.step(self.parameters.flat(), &gradient, learning_rate, &scale, &skip)?;
+            self.ema.update(self.parameters.flat(), 1, &skip)?;
+            Ok(StepFigures(Late::ask(&figures)?))
+        })
     }
+}
 
-    /// Clips and takes an optimiser step at `learning_rate`. `norm` is the gradient's norm.
+/// Loss and gradient norm of a step, which the device may still be computing.
+#[derive(Debug)]
+pub struct StepFigures(Late);
+
+impl StepFigures {
+    /// Waits for the step, and for nothing after it: mean loss and gradient norm before clipping.
     ///
     /// # Errors
-    /// The memory is not there.
-    pub fn update(
-        &mut self,
-        mut gradient: Tensor,
-        norm: &Tensor,
-        learning_rate: f64,
-    ) -> Result<(), TrainError> {
-        if self.settings.max_grad_norm > 0.0 {
-            optimizer::clip(&mut gradient, norm, self.settings.max_grad_norm)?;
+    /// The device failed.
+    pub fn wait(self) -> Result<(f64, f64), TrainError> {
+        match self.0.wait()?.as_slice() {
+            &[loss, norm] => Ok((loss, norm)),
+            other => Err(TchError::Shape(format!("{} numbers of a step", other.len())).into()),
         }
-        self.optimizer.step(self.parameters.flat(), gradient, learning_rate)?;
-        Ok(())
-    }
-
-    /// Moves the moving average: once a micro-step, as RDT does.
-    ///
-    /// # Errors
-    /// The memory is not there.
-    pub fn update_ema(&mut self) -> Result<(), TrainError> {
-        Ok(self.ema.update(self.parameters.flat())?)
     }
 }

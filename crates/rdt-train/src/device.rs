@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Cuda, Device};
 
 use crate::error::TrainError;
+use crate::shim;
 
 /// RDT's machines have CUDA; ours may not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -67,6 +68,14 @@ pub fn set_cpu_threads(threads: Option<i32>) -> Result<(), TrainError> {
     };
     tch::set_num_threads(threads);
     Ok(())
+}
+
+/// Lets f32 matrix products on CUDA round their inputs to TF32's 10 bits, or keeps them from it; RDT's
+/// `--allow_tf32`. Nothing on the CPU.
+pub fn allow_tf32(device: Device, allowed: bool) {
+    if device.is_cuda() {
+        shim::allow_tf32(allowed);
+    }
 }
 
 fn find_cuda() -> Result<i64, String> {

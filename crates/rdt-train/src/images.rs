@@ -8,6 +8,7 @@ use tch::{Device, Kind, TchError, Tensor};
 
 use crate::error::TrainError;
 use crate::host_memory;
+use crate::late;
 
 /// The images of a batch in plain memory.
 #[derive(Debug, Clone)]
@@ -34,8 +35,8 @@ impl HostImages<'_> {
                 if device == Device::Cpu {
                     Ok(normalised_on_cpu(levels, count, side)?)
                 } else {
-                    let levels = Tensor::f_from_slice(levels)?.f_view([count, side, side, 3])?;
-                    Ok(normalised(&levels.f_to_device(device)?.f_permute([0, 3, 1, 2])?)?)
+                    let levels = late::upload(levels, &[count, side, side, 3], device)?;
+                    Ok(normalised(&levels.f_permute([0, 3, 1, 2])?)?)
                 }
             }
         }

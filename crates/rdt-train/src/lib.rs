@@ -26,6 +26,7 @@ mod host_memory;
 pub mod images;
 pub mod late;
 pub mod linear;
+pub mod memory;
 pub mod metrics;
 pub mod metrics_log;
 pub mod network;

@@ -18,13 +18,14 @@ const FLUSH_PERIOD: Duration = Duration::from_secs(2);
 
 impl StepRecord {
     /// Its numbers under RDT's names, where RDT has them.
-    pub fn scalars(&self) -> [(&'static str, f64); 5] {
+    pub fn scalars(&self) -> [(&'static str, f64); 6] {
         [
             ("loss", self.loss),
             ("lr", self.lr),
             ("grad_norm", self.grad_norm),
             ("samples_per_s", self.samples_per_s),
             ("data_wait", self.data_wait),
+            ("peak_memory_mib", self.peak_memory_mib),
         ]
     }
 }
@@ -81,6 +82,9 @@ pub struct StepRecord {
     pub samples_per_s: f64,
     /// Share of the time that went into waiting for batches.
     pub data_wait: f64,
+    /// Most memory taken at once so far, MiB, as of [`crate::memory::peak`]; 0 where unknown.
+    #[serde(default)]
+    pub peak_memory_mib: f64,
 }
 
 /// The open file.
@@ -157,7 +161,16 @@ mod tests {
     type TestResult = Result<(), Box<dyn std::error::Error>>;
 
     fn record(step: u64) -> StepRecord {
-        StepRecord { step, epoch: 0, loss: 1.0, lr: 1.0, grad_norm: 1.0, samples_per_s: 1.0, data_wait: 0.0 }
+        StepRecord {
+            step,
+            epoch: 0,
+            loss: 1.0,
+            lr: 1.0,
+            grad_norm: 1.0,
+            samples_per_s: 1.0,
+            data_wait: 0.0,
+            peak_memory_mib: 0.0,
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::encoder::language::LanguageEncoder;
 use crate::error::TrainError;
 use crate::flat_parameters::{FlatParameters, ParameterLayout, Weights};
 use crate::late;
+use crate::memory::{self, Bytes};
 use crate::metrics::{Comparison, SampleFigures, SampleMetrics};
 use crate::network::{NetworkShape, Rdt};
 use crate::random::{self, Stream};
@@ -29,6 +30,8 @@ pub struct Policy {
     solver: DpmSolver,
     image_encoder: Box<dyn ImageEncoder>,
     language_encoder: Box<dyn LanguageEncoder>,
+    /// Measured while they were opened, where the system tells.
+    encoder_bytes: Option<Bytes>,
     recompute: bool,
 }
 
@@ -51,8 +54,10 @@ impl Policy {
         device: Device,
         kind: Kind,
     ) -> Result<(Self, ParameterLayout), TrainError> {
+        let before = memory::resident(device);
         let image_encoder = encoders.image_encoder(config, seed, device, kind)?;
         let language_encoder = encoders.language_encoder(config, seed, device, kind)?;
+        let encoders = before.zip(memory::resident(device)).map(|(a, b)| Bytes(b.0.saturating_sub(a.0)));
         let (network, layout) = Rdt::new(NetworkShape::from_config(config))?;
         let scheduler = &config.model.noise_scheduler;
         let noise_schedule = NoiseSchedule::new(scheduler.num_train_timesteps, device)?;
@@ -68,6 +73,7 @@ impl Policy {
             solver,
             image_encoder,
             language_encoder,
+            encoder_bytes: encoders,
             recompute: false,
         };
         Ok((policy, layout))
@@ -75,10 +81,12 @@ impl Policy {
 
     /// What the log says of the encoders.
     pub fn describe(&self) -> Vec<String> {
-        vec![
+        let mut lines = vec![
             format!("image encoder: {}", self.image_encoder.describe()),
             format!("language encoder: {}", self.language_encoder.describe()),
-        ]
+        ];
+        lines.extend(self.encoder_bytes.map(|bytes| format!("memory: encoders {bytes} (measured)")));
+        lines
     }
 
     fn encode(&self, batch: &HostBatch<'_>) -> Result<DeviceBatch, TrainError> {
@@ -174,6 +182,11 @@ impl Policy {
     /// The buffer is not of this layout, or the memory is not there.
     pub fn weights(&self, layout: &ParameterLayout, flat: &Tensor) -> Result<Weights, TrainError> {
         Ok(tch::no_grad(|| Weights::split(layout, flat, self.kind))?)
+    }
+
+    /// Sizes of the network.
+    pub fn shape(&self) -> &NetworkShape {
+        self.network.shape()
     }
 
     /// The kind in which the network computes.

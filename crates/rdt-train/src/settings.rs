@@ -51,6 +51,9 @@ pub struct TrainSettings {
     /// Whether blocks are computed again in the backward pass instead of being kept.
     #[serde(default)]
     pub gradient_checkpointing: bool,
+    /// Whether f32 matrix products on CUDA may round to TF32.
+    #[serde(default)]
+    pub allow_tf32: bool,
     /// Optimiser steps between checkpoints.
     pub checkpointing_period: u64,
     /// Checkpoints kept; older ones are removed. All, if none.

@@ -229,7 +229,7 @@ pub(crate) fn train_ahead<
         let saves_now = whole(settings.checkpointing_period);
         let is_last = progress.step == settings.max_train_steps;
         let ahead = if samples_now || saves_now || is_last { 0 } else { steps_ahead };
-        for record in underway.settle(ahead, run.output_dir)? {
+        for record in underway.settle(ahead, run.output_dir, run.device)? {
             report(&record, &mut log, &mut events, tell)?;
             records.push(record);
         }
@@ -261,7 +261,7 @@ pub(crate) fn train_ahead<
     }
 
     // --- the end ---
-    for record in underway.settle(0, run.output_dir)? {
+    for record in underway.settle(0, run.output_dir, run.device)? {
         report(&record, &mut log, &mut events, tell)?;
         records.push(record);
     }

@@ -113,6 +113,7 @@ fn settings(max_train_steps: u64) -> TrainSettings {
         max_grad_norm: 1.0,
         mixed_precision: MixedPrecision::No,
         gradient_checkpointing: false,
+        allow_tf32: false,
         checkpointing_period: 1000,
         checkpoints_total_limit: None,
         holdout: 0.0,

@@ -6,11 +6,13 @@ use rdt_schema::Config;
 use tch::{Device, Kind, TchError, Tensor};
 
 use crate::batch::{HostBatch, TrainingBatch};
+use crate::device;
 use crate::ema::Ema;
 use crate::encoder::EncoderFolders;
 use crate::error::TrainError;
 use crate::flat_parameters::FlatParameters;
 use crate::late::Late;
+use crate::memory::Plan;
 use crate::metrics::SampleFigures;
 use crate::optimizer::{self, AdamW};
 use crate::policy::Policy;
@@ -47,6 +49,7 @@ impl Trainer {
     ) -> Result<Self, TrainError> {
         settings.check()?;
         check_ema(&config.model.ema)?;
+        device::allow_tf32(device, settings.allow_tf32);
         let (seed, kind) = (settings.seed, settings.mixed_precision.kind());
         let (mut policy, layout) = Policy::new(config, encoders, seed, device, kind)?;
         policy.set_recompute(settings.gradient_checkpointing);
@@ -94,17 +97,22 @@ impl Trainer {
 
     /// What the log says of the run before it starts.
     pub fn describe(&self) -> Vec<String> {
-        let elements = self.parameters.layout().elements();
-        let mib = |buffers: i64| (buffers * self.parameters.layout().length() * 4) as f64 / (1 << 20) as f64;
-        let mut lines = vec![format!(
-            "network: {elements} parameters in {} tensors; f32 weights {:.1} MiB, moments {:.1} MiB, \
-                 gradient {:.1} MiB, moving average {:.1} MiB",
-            self.parameters.layout().parameters().len(),
-            mib(1),
-            mib(2),
-            mib(1),
-            mib(1)
-        )];
+        let layout = self.parameters.layout();
+        let plan = Plan::new(
+            self.policy.shape(),
+            layout.length(),
+            self.settings.train_batch_size.into(),
+            self.policy.kind(),
+            self.settings.gradient_checkpointing,
+        );
+        let tensors = layout.parameters().len();
+        let mut lines = vec![format!("network: {} parameters in {tensors} tensors", layout.elements())];
+        lines.push(plan.to_string());
+        if self.settings.allow_tf32 {
+            let is_cuda = self.parameters.flat().device().is_cuda();
+            let what = if is_cuda { "f32 matrix products round to TF32" } else { "no effect on the CPU" };
+            lines.push(format!("--allow-tf32: {what}"));
+        }
         lines.extend(self.policy.describe());
         lines
     }

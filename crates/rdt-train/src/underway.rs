@@ -8,7 +8,10 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use tch::Device;
+
 use crate::error::TrainError;
+use crate::memory;
 use crate::metrics_log::StepRecord;
 use crate::trainer::StepFigures;
 
@@ -52,7 +55,12 @@ impl Underway {
     ///
     /// # Errors
     /// A step was not finite: its samples are written to a file in `folder`. Or the device failed.
-    pub(crate) fn settle(&mut self, ahead: usize, folder: &Path) -> Result<Vec<StepRecord>, TrainError> {
+    pub(crate) fn settle(
+        &mut self,
+        ahead: usize,
+        folder: &Path,
+        device: Device,
+    ) -> Result<Vec<StepRecord>, TrainError> {
         let mut settled = Vec::new();
         while self.0.len() > ahead
             && let Some(Step { taken, figures, seconds }) = self.0.pop_front()
@@ -64,6 +72,7 @@ impl Underway {
         if let Some(newest) = self.0.back_mut() {
             newest.seconds.get_or_insert_with(|| newest.taken.turn.elapsed().as_secs_f64());
         }
+        let peak = memory::peak(device).map_or(0.0, |bytes| bytes.0 as f64 / f64::from(1 << 20));
         let record = |(taken, loss, grad_norm, seconds): (Taken, f64, f64, Option<f64>)| {
             let seconds = seconds.unwrap_or_else(|| taken.turn.elapsed().as_secs_f64());
             StepRecord {
@@ -74,6 +83,7 @@ impl Underway {
                 grad_norm,
                 samples_per_s: taken.samples.len() as f64 / seconds,
                 data_wait: taken.waited.as_secs_f64() / seconds,
+                peak_memory_mib: peak,
             }
         };
         Ok(settled.into_iter().map(record).collect())

@@ -169,6 +169,9 @@ fn finish(args: &Args, ended: &Ended, skipped: usize) -> anyhow::Result<Outcome>
     println!("steps {steps}");
     println!("first_loss {:.6}", mean(&points[..shown]));
     println!("last_loss {:.6}", mean(&points[points.len() - shown..]));
+    if let Some(peak) = ended.records.last().map(|record| record.peak_memory_mib).filter(|mib| *mib > 0.0) {
+        println!("peak_memory_mib {peak:.1}");
+    }
     println!("checkpoint {}", ended.checkpoint.display());
     println!("loss_curve {}", curve.display());
     println!("metrics {}", args.output_dir.join(StepRecord::FILE_NAME).display());

@@ -72,6 +72,13 @@ pub struct Args {
     /// Exponent of polynomial
     #[arg(long, default_value_t = 1.0)]
     pub lr_power: f64,
+    /// Compute blocks again in the backward pass instead of keeping what they computed: much less
+    /// memory, a third more time, the same numbers
+    #[arg(long)]
+    pub gradient_checkpointing: bool,
+    /// Let f32 matrix products on CUDA round to TF32 (no effect on the CPU)
+    #[arg(long)]
+    pub allow_tf32: bool,
     /// Optimiser steps between checkpoints
     #[arg(long, default_value_t = 500)]
     pub checkpointing_period: u64,
@@ -267,6 +274,8 @@ pub(super) fn settings(args: &Args, samples: u64) -> Result<TrainSettings, Train
         },
         max_grad_norm: args.max_grad_norm,
         mixed_precision: args.mixed_precision.into(),
+        gradient_checkpointing: args.gradient_checkpointing,
+        allow_tf32: args.allow_tf32,
         checkpointing_period: args.checkpointing_period,
         checkpoints_total_limit: args.checkpoints_total_limit,
         holdout: args.holdout.holdout,

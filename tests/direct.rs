@@ -66,6 +66,7 @@ fn batches(samples: &SampleSource, workers: usize) -> Vec<(Vec<Vec<u32>>, Vec<u8
         shape: BatchShape { action_rows: 64, history: 2, cameras: 3 },
         delivery: Delivery::Pixel { size: 48 },
         conditioning,
+        order: Default::default(),
         selection: None,
         workers,
         batches_ahead: 2,

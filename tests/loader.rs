@@ -69,6 +69,31 @@ fn ranks_share_each_batch_and_each_sample_comes_once() {
     assert_eq!(order(&["--epoch", "2", "--drop_last"]), order(&["--epoch", "2"])[..6]);
 }
 
+/// Chunks of 16, 4 of them (the last of 5): the windowed order has each sample once, in any split,
+/// and few chunks at a time.
+#[test]
+fn a_windowed_order_is_shared_and_resumed_like_any() {
+    let windowed = ["--order", "windowed", "--window", "2"];
+    let whole = order(&windowed);
+    let ids: Vec<u64> = whole.iter().flat_map(|line| batch(line).1).collect();
+    assert_eq!(ids.iter().copied().collect::<BTreeSet<_>>(), (0..SAMPLES).collect());
+    assert_eq!(ids.len() as u64, SAMPLES);
+    assert_ne!(whole, order(&[]));
+    assert_ne!(whole, order(&["--order", "windowed", "--window", "1"]));
+    let chunks = |ids: &[u64]| ids.iter().map(|id| id / 16).collect::<BTreeSet<_>>().len();
+    assert!(ids.chunks(8).all(|ids| chunks(ids) <= 3), "{ids:?}");
+    assert_eq!(order(&[&windowed[..], &["--start-batch", "3"]].concat()), whole[3..]);
+    let mut joined = vec![Vec::new(); whole.len()];
+    for rank in ["0", "1", "2"] {
+        let lines = order(&[&windowed[..], &["--world-size", "3", "--rank", rank]].concat());
+        lines.iter().zip(&mut joined).for_each(|(line, ids)| ids.extend(batch(line).1));
+    }
+    assert_eq!(joined.concat(), ids);
+    run("order", &["--window", "2"]).expect(2).says(&["--order windowed"]);
+    run("order", &["--order", "windowed", "--window", "0"]).expect(2).says(&["--window"]);
+    run("bench", &[&windowed[..], &["--stage", "frames", "--batch-size", "8"]].concat()).expect(0);
+}
+
 #[test]
 fn a_later_start_is_the_tail() {
     let whole = order(&[]);

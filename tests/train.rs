@@ -130,6 +130,9 @@ fn the_configuration_is_by_default_the_buffers_own() {
     consume([rest, &["--resume-from-checkpoint", "latest", "--seed", "9"].map(str::to_owned)].concat())
         .expect(2)
         .says(&["--seed is 9"]);
+    // Another order would see samples of this epoch again, and miss others.
+    let windowed = ["--resume-from-checkpoint", "latest", "--order", "windowed"].map(str::to_owned);
+    consume([rest, &windowed].concat()).expect(2).says(&["windowed order of 64 chunks", "plan"]);
 }
 
 #[test]

@@ -87,6 +87,7 @@ pub fn loader_options(delivery: Delivery) -> LoaderOptions {
         world: 1,
         rank: 0,
         last: LastBatch::Drop,
+        order: Default::default(),
         selection: None,
         start: Position::default(),
         end: None,

@@ -46,4 +46,9 @@ impl Chunk<Mmap> {
             drop(advised);
         }
     }
+    /// Asks the kernel to read the whole file into memory soon.
+    pub fn will_need_all(&self) {
+        // Not every system knows the hint; then nothing is read ahead.
+        drop(self.bytes().advise(Advice::WillNeed));
+    }
 }

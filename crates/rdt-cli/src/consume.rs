@@ -7,4 +7,5 @@ pub mod conditioning;
 #[cfg(feature = "hdf5")]
 pub mod episodes;
 pub mod order;
+pub mod order_flags;
 pub mod source;

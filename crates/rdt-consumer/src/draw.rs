@@ -28,6 +28,8 @@ pub(crate) enum Purpose {
     StateNoise = 8,
     /// How an image is altered.
     Augment = 9,
+    /// The keys of the windowed order of samples.
+    WindowedOrder = 10,
 }
 
 /// One visit of a sample: what every draw about it depends on. Which sample it is does not

@@ -34,6 +34,6 @@ pub use condition::{Conditioning, StateMeans};
 pub use error::ConsumerError;
 pub use holdout::{Holdout, Selection};
 pub use loader::{Loader, LoaderOptions};
-pub use order::Order;
+pub use order::{Order, OrderKind};
 pub use source::{SampleSource, Samples};
 pub use statistics::LoaderStatistics;

@@ -23,7 +23,7 @@ use crate::batch_order::{BatchOrder, LastBatch, Position};
 use crate::condition::{Conditioner, Conditioning};
 use crate::error::ConsumerError;
 use crate::holdout::Selection;
-use crate::order::Order;
+use crate::order::{Order, OrderKind};
 use crate::slot::SlotFiller;
 use crate::source::SampleSource;
 use crate::statistics::{LoaderStatistics, Times};
@@ -42,6 +42,8 @@ pub struct LoaderOptions {
     pub rank: u32,
     /// What happens to an epoch's incomplete batch.
     pub last: LastBatch,
+    /// How an epoch goes through the samples.
+    pub order: OrderKind,
     /// The samples that are delivered; all of them, if none.
     pub selection: Option<Arc<Selection>>,
     /// The first batch to deliver.
@@ -113,6 +115,7 @@ impl Loader {
             Some(selection) => Order::of(Arc::clone(selection), options.seed)?,
             None => Order::new(source.sample_count(), options.seed)?,
         };
+        let order = order.of_kind(options.order);
         let order = BatchOrder::new(order, options.global_batch, options.world, options.rank, options.last)?;
         let start = order.normalised(options.start)?;
         let conditioner = Conditioner::new(&options.conditioning, &source)?;

@@ -2,17 +2,18 @@
 //!
 //! Nothing is stored but a few keys, so half a billion samples cost what ten do, and any
 //! position can be asked for directly: that is what makes resuming, any number of ranks and
-//! read-ahead simple. The order is uniform over the whole buffer.
+//! read-ahead simple. By default the order is uniform over the whole buffer; the windowed one
+//! has few chunks open at a time (see `docs/mixing.md` for what each mixes).
 //!
-//! The bijection is a Feistel network on the smallest domain of an even number of bits that
-//! holds the samples. A value that falls outside the samples is put through again until it
-//! falls inside (*cycle walking*): the domain is less than four times the samples, so that
-//! takes fewer than four rounds through the network on average, and it keeps the map one to
-//! one.
-//!
-//! The numbers are part of what a resumed run depends on: changing a constant here changes
-//! the order of every run, and a test holds some of its values.
+//! The numbers are part of what a resumed run depends on: changing a constant here or in the
+//! modules below changes the order of every run, and a test holds some of its values.
 
+mod interleave;
+mod permutation;
+mod windowed;
+
+use std::num::NonZeroU32;
+use std::ops::Range;
 use std::sync::Arc;
 
 use rdt_buffer::SampleId;
@@ -20,13 +21,26 @@ use rdt_buffer::SampleId;
 use crate::draw::{self, Purpose};
 use crate::error::ConsumerError;
 use crate::holdout::Selection;
-
-/// Passes through the network. Six make a random-looking permutation of large domains; the
-/// smallest ones (a handful of samples) need more to reach all permutations about equally.
-const ROUNDS: usize = 16;
+use permutation::Permutation;
+use windowed::Windowed;
 
 /// Most samples that can be permuted: halves stay within 31 bits.
 const MOST_SAMPLES: u64 = 1 << 62;
+
+/// How an epoch goes through a buffer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OrderKind {
+    /// Any sample may follow any other.
+    #[default]
+    Uniform,
+    /// So many chunks are open at a time.
+    Windowed {
+        /// How many; all, if the buffer has fewer.
+        window: NonZeroU32,
+        /// Samples of a chunk.
+        chunk_size: u32,
+    },
+}
 
 /// The orders of all epochs under one seed.
 ///
@@ -35,36 +49,56 @@ const MOST_SAMPLES: u64 = 1 << 62;
 /// let order = Order::new(500_000_000, 42)?;
 /// let first = order.epoch(3).sample(0);
 /// assert_eq!(order.epoch(3).position(first), 0);
+/// let windowed = order.windowed(1024, 64.try_into().unwrap());
+/// assert_eq!(windowed.epoch(3).position(windowed.sample(3, 7)), 7);
 /// # Ok::<(), rdt_consumer::ConsumerError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Order {
     samples: u64,
     seed: u64,
+    /// Chunk size and chunks open at a time, in numbers as [`Order::selection`] has them.
+    window: Option<(u32, NonZeroU32)>,
     /// What the positions' numbers stand for; the samples themselves, if none.
     selection: Option<Arc<Selection>>,
 }
 
 impl Order {
-    /// Orders of `samples` samples.
+    /// Uniform orders of `samples` samples.
     ///
     /// # Errors
     /// No samples, or more than 2^62.
     pub fn new(samples: u64, seed: u64) -> Result<Self, ConsumerError> {
         match samples {
             0 => Err(ConsumerError::NoSamples),
-            1..=MOST_SAMPLES => Ok(Self { samples, seed, selection: None }),
+            1..=MOST_SAMPLES => Ok(Self { samples, seed, window: None, selection: None }),
             _ => Err(ConsumerError::TooManySamples { samples, most: MOST_SAMPLES }),
         }
     }
 
-    /// Orders of the samples of `selection` alone.
+    /// Uniform orders of the samples of `selection` alone.
     ///
     /// # Errors
     /// As of [`Order::new`].
     pub fn of(selection: Arc<Selection>, seed: u64) -> Result<Self, ConsumerError> {
         let order = Self::new(selection.samples(), seed)?;
         Ok(Self { selection: Some(selection), ..order })
+    }
+
+    /// Windowed orders of the same samples, `window` chunks of `chunk_size` samples open at a
+    /// time. Of a selection, `chunk_size` of the selected samples count as a chunk.
+    #[must_use]
+    pub fn windowed(self, chunk_size: u32, window: NonZeroU32) -> Self {
+        Self { window: Some((chunk_size, window)), ..self }
+    }
+
+    /// Orders of the same samples of the kind asked for.
+    #[must_use]
+    pub fn of_kind(self, kind: OrderKind) -> Self {
+        match kind {
+            OrderKind::Uniform => Self { window: None, ..self },
+            OrderKind::Windowed { window, chunk_size } => self.windowed(chunk_size, window),
+        }
     }
 
     /// Samples of an epoch.
@@ -79,13 +113,16 @@ impl Order {
 
     /// The order of one epoch.
     pub fn epoch(&self, epoch: u64) -> EpochOrder {
-        // 2^(2 * half_bits) is the smallest such domain that holds the samples.
-        let bits = u64::BITS - (self.samples - 1).leading_zeros();
-        let half_bits = bits.div_ceil(2).max(1);
-        let key = draw::key(self.seed, Purpose::Order, epoch);
-        let keys = std::array::from_fn(|round| draw::absorb(key, round as u64));
-        let shift = draw::absorb(key, ROUNDS as u64);
-        EpochOrder { samples: self.samples, half_bits, shift, keys, selection: self.selection.clone() }
+        let shuffle = match self.window {
+            None => {
+                Shuffle::Uniform(Permutation::new(self.samples, draw::key(self.seed, Purpose::Order, epoch)))
+            }
+            Some((chunk_size, window)) => {
+                let key = draw::key(self.seed, Purpose::WindowedOrder, epoch);
+                Shuffle::Windowed(Windowed::new(self.samples, chunk_size.into(), window.get().into(), key))
+            }
+        };
+        EpochOrder { samples: self.samples, shuffle, selection: self.selection.clone() }
     }
 
     /// The sample at a position of an epoch; shorthand for `epoch(epoch).sample(position)`.
@@ -98,13 +135,14 @@ impl Order {
 #[derive(Debug, Clone)]
 pub struct EpochOrder {
     samples: u64,
-    half_bits: u32,
-    /// Added before the network, modulo the domain. Every round of the network is an even
-    /// permutation, an odd shift is an odd one: without it half of all orders could not come up,
-    /// which shows in small buffers.
-    shift: u64,
-    keys: [u64; ROUNDS],
+    shuffle: Shuffle,
     selection: Option<Arc<Selection>>,
+}
+
+#[derive(Debug, Clone)]
+enum Shuffle {
+    Uniform(Permutation),
+    Windowed(Windowed),
 }
 
 impl EpochOrder {
@@ -114,11 +152,10 @@ impl EpochOrder {
     /// If `position` is not below the number of samples.
     pub fn sample(&self, position: u64) -> SampleId {
         assert!(position < self.samples, "position {position} of {} samples", self.samples);
-        let mut value = self.encrypt(position);
-        while value >= self.samples {
-            value = self.encrypt(value);
-        }
-        self.selection.as_ref().map_or(SampleId::new(value), |selection| selection.sample(value))
+        self.selected(match &self.shuffle {
+            Shuffle::Uniform(order) => order.value(position),
+            Shuffle::Windowed(order) => order.value(position),
+        })
     }
 
     /// The position at which `sample` is delivered: the inverse of [`EpochOrder::sample`].
@@ -131,37 +168,24 @@ impl EpochOrder {
             None => sample.get(),
         };
         assert!(number < self.samples, "sample {sample} of {} samples", self.samples);
-        let mut value = self.decrypt(number);
-        while value >= self.samples {
-            value = self.decrypt(value);
+        match &self.shuffle {
+            Shuffle::Uniform(order) => order.place(number),
+            Shuffle::Windowed(order) => order.place(number),
         }
-        value
     }
 
-    fn encrypt(&self, value: u64) -> u64 {
-        let value = value.wrapping_add(self.shift) & self.mask(2 * self.half_bits);
-        let (mut left, mut right) = (value >> self.half_bits, value & self.mask(self.half_bits));
-        for key in &self.keys {
-            (left, right) = (right, left ^ self.scramble(right, *key));
-        }
-        left << self.half_bits | right
+    /// The samples, from the first to the one after the last, that whoever comes to `position`
+    /// does well to have read as a whole soon: a chunk that the windowed order turns to next. Each
+    /// chunk is named once or, where two lanes share it, twice an epoch.
+    pub fn soon(&self, position: u64) -> Option<Range<SampleId>> {
+        let Shuffle::Windowed(order) = &self.shuffle else { return None };
+        let chunk = order.soon(position)?;
+        let last = self.selected(chunk.end - 1);
+        Some(self.selected(chunk.start)..SampleId::new(last.get() + 1))
     }
 
-    fn decrypt(&self, value: u64) -> u64 {
-        let (mut left, mut right) = (value >> self.half_bits, value & self.mask(self.half_bits));
-        for key in self.keys.iter().rev() {
-            (left, right) = (right ^ self.scramble(left, *key), left);
-        }
-        (left << self.half_bits | right).wrapping_sub(self.shift) & self.mask(2 * self.half_bits)
-    }
-
-    fn scramble(&self, half: u64, key: u64) -> u64 {
-        // The upper bits of the product are the better mixed ones.
-        draw::mix(half ^ key) >> (u64::BITS - self.half_bits)
-    }
-
-    fn mask(&self, bits: u32) -> u64 {
-        (1 << bits) - 1
+    fn selected(&self, number: u64) -> SampleId {
+        self.selection.as_ref().map_or(SampleId::new(number), |selection| selection.sample(number))
     }
 }
 

@@ -8,6 +8,7 @@
 
 use std::error::Error;
 use std::fmt::Debug;
+use std::ops::Range;
 use std::sync::Arc;
 
 use rdt_buffer::{Buffer, ChunkId, SampleId, SlotIndex};
@@ -43,6 +44,10 @@ pub trait Samples: Debug + Send + Sync {
     /// Says that sample `id` will be read soon; no error, the read will tell.
     fn will_need(&self, id: SampleId);
 
+    /// Says that all samples from `ids.start` to before `ids.end` will be read, the first of them
+    /// soon: worth more than one by one where they lie together.
+    fn will_need_all(&self, _ids: Range<SampleId>) {}
+
     /// Chunk and slot of sample `id`, where it is in a chunk.
     fn place(&self, id: SampleId) -> Option<(ChunkId, SlotIndex)>;
 
@@ -77,6 +82,15 @@ impl Samples for Buffer {
         let (chunk, slot) = self.locate(id);
         if let Ok(chunk) = self.chunk(chunk) {
             chunk.will_need(slot.get());
+        }
+    }
+
+    /// Asks the kernel to read their chunks.
+    fn will_need_all(&self, ids: Range<SampleId>) {
+        let first = self.locate(ids.start).0.get();
+        let last = self.locate(SampleId::new(ids.end.get().saturating_sub(1))).0.get();
+        for chunk in (first..=last).filter_map(|id| self.chunk(ChunkId::new(id)).ok()) {
+            chunk.will_need_all();
         }
     }
 
@@ -129,6 +143,11 @@ impl SampleSource {
     /// As of [`Samples::will_need`].
     pub fn will_need(&self, id: SampleId) {
         self.0.will_need(id);
+    }
+
+    /// As of [`Samples::will_need_all`].
+    pub fn will_need_all(&self, ids: Range<SampleId>) {
+        self.0.will_need_all(ids);
     }
 
     /// As of [`Samples::tell_origin`].

@@ -18,6 +18,7 @@ use rdt_consumer::{
 };
 use serde::Serialize;
 
+use crate::consume::order_flags::OrderFlags;
 use crate::consume::source::{ConfigChoice, HowToOpen, OpenedSource, SourceFlags};
 use crate::exit::{Outcome, Usage};
 
@@ -51,6 +52,9 @@ pub struct Args {
     /// Seed of the order
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
+    #[expect(missing_docs, reason = "clap would show it as the command's description")]
+    #[command(flatten)]
+    pub order: OrderFlags,
     /// Read all chunks once before timing, so that they are in the page cache (the default; source files
     /// are taken as they are)
     #[arg(long, conflicts_with = "cold")]
@@ -180,6 +184,7 @@ fn options(args: &Args, source: &OpenedSource) -> anyhow::Result<(LoaderOptions,
         world: 1,
         rank: 0,
         last,
+        order: args.order.kind(source.buffer.as_deref())?,
         selection: None,
         start: Position::default(),
         end: Some(Position { epoch: batches / per_epoch, batch: batches % per_epoch }),

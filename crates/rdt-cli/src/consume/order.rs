@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
-use rdt_consumer::{BatchOrder, ConsumerError, LastBatch, Order, Position};
+use rdt_consumer::{BatchOrder, ConsumerError, LastBatch, Order, OrderKind, Position};
 use serde::Serialize;
 
+use crate::consume::order_flags::OrderFlags;
 use crate::consume::source::{ConfigChoice, HowToOpen, SourceFlags};
 use crate::exit::{Outcome, Usage};
 
@@ -23,6 +24,9 @@ pub struct Args {
     /// Seed of the order
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
+    #[expect(missing_docs, reason = "clap would show it as the command's description")]
+    #[command(flatten)]
+    pub order: OrderFlags,
     /// The pass over the buffer, from 0
     #[arg(long, default_value_t = 0)]
     pub epoch: u64,
@@ -67,7 +71,8 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
         config: ConfigChoice::File(args.config.clone()),
         stop: Arc::default(),
     })?;
-    let batches = batches(args, source.samples.sample_count()).map_err(Usage::from_error)?;
+    let kind = args.order.kind(source.buffer.as_deref())?;
+    let batches = batches(args, source.samples.sample_count(), kind).map_err(Usage::from_error)?;
     let out = std::io::BufWriter::new(std::io::stdout().lock());
     let outcome = if source.skipped == 0 { Outcome::Done } else { Outcome::Incomplete };
     match print(args, &batches, out) {
@@ -77,9 +82,9 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     }
 }
 
-fn batches(args: &Args, samples: u64) -> Result<BatchOrder, ConsumerError> {
+fn batches(args: &Args, samples: u64, kind: OrderKind) -> Result<BatchOrder, ConsumerError> {
     let last = if args.drop_last { LastBatch::Drop } else { LastBatch::Keep };
-    let order = Order::new(samples, args.seed)?;
+    let order = Order::new(samples, args.seed)?.of_kind(kind);
     let batches = BatchOrder::new(order, args.global_batch_size, args.world_size, args.rank, last)?;
     batches.normalised(Position { epoch: args.epoch, batch: args.start_batch })?;
     Ok(batches)
@@ -111,6 +116,7 @@ mod tests {
             source: SourceFlags { buffer: None, load_from_hdf5: false, datasets: Default::default() },
             config: None,
             seed: 5,
+            order: OrderFlags::default(),
             epoch: 1,
             global_batch_size: 4,
             world_size: 1,
@@ -124,7 +130,7 @@ mod tests {
 
     fn lines(args: &Args) -> Vec<serde_json::Value> {
         let mut out = Vec::new();
-        print(args, &batches(args, 10).unwrap(), &mut out).unwrap();
+        print(args, &batches(args, 10, OrderKind::Uniform).unwrap(), &mut out).unwrap();
         let text = String::from_utf8(out).unwrap();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
@@ -161,7 +167,7 @@ mod tests {
             Args { start_batch: 4, ..args() },
             Args { world_size: 5, ..args() },
         ] {
-            assert!(batches(&wrong, 10).is_err(), "{wrong:?}");
+            assert!(batches(&wrong, 10, OrderKind::Uniform).is_err(), "{wrong:?}");
         }
     }
 }

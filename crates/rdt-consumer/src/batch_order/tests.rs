@@ -8,6 +8,12 @@ fn batches(samples: u64, size: u32, world: u32, rank: u32, last: LastBatch) -> B
     BatchOrder::new(Order::new(samples, 11).unwrap(), size, world, rank, last).unwrap()
 }
 
+/// A uniform order, or a windowed one over chunks of 10.
+fn order(samples: u64, window: Option<u32>) -> Order {
+    let order = Order::new(samples, 11).unwrap();
+    window.and_then(NonZeroU32::new).map_or(order.clone(), |window| order.windowed(10, window))
+}
+
 fn ids(order: &BatchOrder, epoch: u64, batch: u64) -> Vec<u64> {
     order.samples(Position { epoch, batch }).map(SampleId::get).collect()
 }
@@ -16,11 +22,13 @@ proptest! {
     #[test]
     fn ranks_end_to_end_are_the_global_batch(
         samples in 1u64..400, size in 8u32..50, world in 1u32..=8, epoch in 0u64..3, drop: bool,
+        window in prop::option::of(1u32..50),
     ) {
         let last = if drop { LastBatch::Drop } else { LastBatch::Keep };
         prop_assume!(!drop || samples >= u64::from(size));
-        let whole = batches(samples, size, 1, 0, last);
-        let ranks: Vec<_> = (0..world).map(|rank| batches(samples, size, world, rank, last)).collect();
+        let batches = |world: u32, rank: u32| BatchOrder::new(order(samples, window), size, world, rank, last);
+        let whole = batches(1, 0).unwrap();
+        let ranks: Vec<_> = (0..world).map(|rank| batches(world, rank).unwrap()).collect();
         let mut seen = Vec::new();
         for batch in 0..whole.batches_per_epoch() {
             let pieces: Vec<_> = ranks.iter().map(|rank| ids(rank, epoch, batch)).collect();
@@ -39,6 +47,48 @@ proptest! {
         prop_assert_eq!(seen.len() as u64, delivered);
         let expected = if drop { samples / u64::from(size) * u64::from(size) } else { samples };
         prop_assert_eq!(delivered, expected);
+    }
+}
+
+/// What is left after any batch does not depend on where or by how many ranks the batches before
+/// were read: there is no state but the position.
+#[test]
+fn any_batch_may_be_the_first_for_any_number_of_ranks() {
+    for window in [None, Some(3)] {
+        let whole = BatchOrder::new(order(103, window), 8, 1, 0, LastBatch::Keep).unwrap();
+        let mut at = Position { epoch: 1, batch: 4 };
+        let mut expected = Vec::new();
+        for _ in 0..20 {
+            expected.extend(whole.samples(at));
+            at = whole.next(at);
+        }
+        for world in [1, 2, 3, 8] {
+            let rank = |rank| BatchOrder::new(order(103, window), 8, world, rank, LastBatch::Keep).unwrap();
+            let ranks: Vec<_> = (0..world).map(rank).collect();
+            let mut at = Position { epoch: 1, batch: 4 };
+            let mut found = Vec::new();
+            for _ in 0..20 {
+                ranks.iter().for_each(|rank| found.extend(rank.samples(at)));
+                at = ranks[0].next(at);
+            }
+            assert_eq!(found, expected, "{world} ranks");
+        }
+    }
+}
+
+/// Of half a billion samples nothing is kept, and any place is there at once.
+#[test]
+fn half_a_billion_samples_take_no_memory() {
+    assert!(size_of::<Order>() <= 64 && size_of::<crate::order::EpochOrder>() <= 1024);
+    for window in [None, Some(64)] {
+        let batches = BatchOrder::new(order(500_000_000, window), 32, 1, 0, LastBatch::Keep).unwrap();
+        let began = std::time::Instant::now();
+        for batch in 0..1000 {
+            let at = Position { epoch: batch, batch: batch * 15_000 };
+            assert_eq!(batches.samples(at).collect::<std::collections::BTreeSet<_>>().len(), 32);
+        }
+        // 32,000 places take some 10 ms; working through an epoch would take minutes.
+        assert!(began.elapsed().as_secs() < 10, "{:?}", began.elapsed());
     }
 }
 

@@ -5,6 +5,8 @@ mod conditioning;
 mod holdout;
 mod small_buffer;
 
+use std::num::NonZeroU32;
+
 use rdt_buffer::Buffer;
 
 use super::*;
@@ -20,6 +22,7 @@ fn options() -> LoaderOptions {
         world: 1,
         rank: 0,
         last: LastBatch::Keep,
+        order: Default::default(),
         selection: None,
         start: Position::default(),
         end: Some(Position { epoch: 2, batch: 0 }),
@@ -134,15 +137,23 @@ fn check_images(
     }
 }
 
+/// Two chunks of the small buffer open at a time.
+fn windowed() -> OrderKind {
+    OrderKind::Windowed { window: NonZeroU32::new(2).unwrap(), chunk_size: small_buffer::CHUNK_SIZE }
+}
+
 #[test]
 fn threads_do_not_show() {
     let dir = tempfile::tempdir().unwrap();
     let buffer = small_buffer::write(dir.path());
     for delivery in [Delivery::Pixel { size: SIZE }, Delivery::Frames] {
-        for conditioning in [Conditioning::default(), conditioning::everything()] {
+        for (conditioning, order) in
+            [(Conditioning::default(), OrderKind::Uniform), (conditioning::everything(), windowed())]
+        {
             let with = |workers, batches_ahead| {
                 let conditioning = conditioning.clone();
-                load(&buffer, LoaderOptions { workers, batches_ahead, delivery, conditioning, ..options() })
+                let options = LoaderOptions { workers, batches_ahead, delivery, conditioning, ..options() };
+                load(&buffer, LoaderOptions { order, ..options })
             };
             let one = with(1, 1);
             assert_eq!(one.len(), 10);
@@ -180,6 +191,7 @@ fn ranks_and_restarts_do_not_show() {
     let buffer = small_buffer::write(dir.path());
     ranks_and_restarts(&buffer, &options());
     ranks_and_restarts(&buffer, &LoaderOptions { conditioning: conditioning::everything(), ..options() });
+    ranks_and_restarts(&buffer, &LoaderOptions { order: windowed(), ..options() });
 }
 
 fn ranks_and_restarts(buffer: &Arc<Buffer>, options: &LoaderOptions) {

@@ -73,7 +73,11 @@ impl Worker {
                 return;
             }
             if let Some((epoch, at)) = job.announce {
-                self.source.will_need(self.order.sample(epoch, at));
+                let order = self.order.epoch(epoch);
+                self.source.will_need(order.sample(at));
+                if let Some(samples) = order.soon(at) {
+                    self.source.will_need_all(samples);
+                }
             }
             if epoch.0 != job.epoch {
                 epoch = (job.epoch, self.order.epoch(job.epoch));

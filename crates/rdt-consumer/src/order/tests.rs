@@ -6,6 +6,8 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod windowed;
+
 #[test]
 fn every_small_buffer_is_permuted() {
     for samples in 1..5000u64 {

@@ -128,6 +128,7 @@ pub(super) fn loader(
         world: 1,
         rank: 0,
         last: LastBatch::Keep,
+        order: Default::default(),
         selection,
         start: Default::default(),
         end: None,

@@ -22,6 +22,7 @@ use rdt_train::train::{Ended, Evaluation, Event, Run, Start, train};
 use rdt_train::trainer::Trainer;
 
 use crate::{holdout, sample};
+use rdt_cli::consume::order_flags::OrderFlags;
 use rdt_cli::consume::source::{ConfigChoice, HowToOpen, OpenedSource};
 use rdt_cli::exit::{Outcome, Usage};
 use rdt_cli::picture;
@@ -61,6 +62,8 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     options.selection = holdout.as_ref().map(|holdout| Arc::clone(&holdout.training));
     let settings = settings(args, count).map_err(Usage::from_error)?;
     let (device, why) = device::choose(args.device.into()).map_err(Usage::from_error)?;
+    options.order = args.order.kind(source.buffer.as_deref())?;
+    let data = &format!("{data}{}", OrderFlags::note(options.order));
     eprintln!("device: {} ({why})", if device.is_cuda() { "cuda" } else { "cpu" });
     eprintln!("data: {data}, {workers} loader threads");
     holdout.iter().for_each(|holdout| eprintln!("{}", holdout.describe()));

@@ -17,6 +17,7 @@ use rdt_train::settings::{MixedPrecision, TrainSettings};
 use crate::holdout::HoldoutFlag;
 use crate::sample::SampleFlags;
 use rdt_cli::consume::conditioning::ConditioningFlags;
+use rdt_cli::consume::order_flags::OrderFlags;
 use rdt_cli::consume::source::SourceFlags;
 
 /// Flags of a training run; names and defaults are RDT's where it has them.
@@ -94,6 +95,9 @@ pub struct Args {
     // No doc comment: it would become the help of the whole program.
     #[command(flatten)]
     pub sample: SampleFlags,
+    // No doc comment: it would become the help of the whole program.
+    #[command(flatten)]
+    pub order: OrderFlags,
     // No doc comment: it would become the help of the whole program.
     #[command(flatten)]
     pub holdout: HoldoutFlag,
@@ -223,6 +227,7 @@ pub(super) fn loader_options(args: &Args, config: &Config, workers: usize) -> an
         world: 1,
         rank: 0,
         last: LastBatch::Keep,
+        order: Default::default(),
         selection: None,
         start: Default::default(),
         end: None,

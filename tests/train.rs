@@ -263,6 +263,44 @@ fn episodes_held_out_are_never_trained_on_and_the_share_stays_that_of_the_run() 
 }
 
 #[test]
+fn flags_come_from_a_recipe_too_and_rdts_other_flags_are_answered() {
+    let place = Place::new();
+    let recipe = place.path("mine.yaml");
+    let args = |more: &[&str]| {
+        let recipe = recipe.display().to_string();
+        place.args(&[&["--recipe", recipe.as_str()], more].concat())
+    };
+    // `args` has --train_batch_size 4, which goes before the recipe's.
+    let text = "max-train-steps: 2\ntrain-batch-size: 0\nlearning_rate: 1.0e-3\nlogging-dir: events\n";
+    fs::write(&recipe, text).expect("a recipe");
+    consume(args(&["--alpha", "0.9", "--deepspeed", "zero2.json", "--set_grads_to_none"])).expect(0).says(&[
+        "--alpha: no effect",
+        "--deepspeed: not needed",
+        "--set-grads-to-none: not needed",
+    ]);
+    assert_eq!(steps_logged(&place.path("out")), 2);
+    assert_eq!(fs::read_dir(place.path("out/events")).map_or(0, Iterator::count), 1);
+    consume(args(&["--use_8bit_adam"])).expect(2).says(&["--gradient-checkpointing"]);
+    consume(args(&["--push_to_hub"])).expect(2).says(&["export-weights"]);
+    fs::write(&recipe, "max-train-step: 2\n").expect("a recipe");
+    consume(args(&[])).expect(2).says(&["max-train-step is no flag", "max-train-steps, "]);
+}
+
+#[test]
+fn a_run_that_computes_blocks_again_ends_with_the_same_weights_and_says_what_it_takes() {
+    let place = Place::new();
+    let train = ["--learning-rate", "1e-3", "--lr-warmup-steps", "0"];
+    place.train(2, &train).expect(0).says(&["memory: weights", "kept for the backward pass"]);
+    let model = || fs::read(place.path("out/checkpoint-2/model.safetensors")).expect("weights");
+    let kept = model();
+    fs::remove_dir_all(place.path("out")).expect("out");
+    let again = ["--gradient_checkpointing", "--allow_tf32"];
+    let run = place.train(2, &[&train[..], &again].concat()).expect(0).says(&["no effect on the CPU"]);
+    assert!(run.stdout.contains("peak_memory_mib "), "{}", run.stdout);
+    assert!(kept == model());
+}
+
+#[test]
 fn a_damaged_sample_is_named_and_replaced_or_ends_the_run() {
     let place = Place::new();
     let chunk = place.path("buffer/chunks/00000000.chunk");

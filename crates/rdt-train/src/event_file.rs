@@ -12,8 +12,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::error::TrainError;
 
-/// Folder of the event files in the output folder.
-pub const FOLDER: &str = "logs";
 /// Content of the first event of a file.
 const VERSION: &str = "brain.Event:2";
 
@@ -37,15 +35,14 @@ pub struct EventFile {
 }
 
 impl EventFile {
-    /// Opens a new file in `output_dir/logs` for a run that has done `steps` steps. Where
+    /// Opens a new file in `folder` for a run that has done `steps` steps. Where
     /// that is more than none, TensorBoard is told to forget what an earlier file says of
     /// later steps, since they are taken again.
     ///
     /// # Errors
     /// The folder or the file cannot be written.
-    pub fn create(output_dir: &Path, steps: u64) -> Result<Self, TrainError> {
-        let folder = output_dir.join(FOLDER);
-        fs::create_dir_all(&folder).map_err(TrainError::file(&folder, "create"))?;
+    pub fn create(folder: &Path, steps: u64) -> Result<Self, TrainError> {
+        fs::create_dir_all(folder).map_err(TrainError::file(folder, "create"))?;
         // TensorBoard reads files in the order of their names, which begin with the time.
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let (seconds, fraction) = (since.as_secs(), since.subsec_micros());

@@ -108,11 +108,26 @@ impl Policy {
         share: f64,
         sum: &mut GradientSum,
     ) -> Result<Tensor, TrainError> {
-        let on_device = self.encode(batch)?;
+        self.accumulate_encoded(parameters, &self.encode(batch)?, micro_step, share, sum)
+    }
+
+    /// As [`Policy::accumulate`], of a batch whose images and instructions are encoded.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn accumulate_encoded(
+        &self,
+        parameters: &FlatParameters,
+        on_device: &DeviceBatch,
+        micro_step: u64,
+        share: f64,
+        sum: &mut GradientSum,
+    ) -> Result<Tensor, TrainError> {
+        let (samples, _, _) = on_device.actions.size3()?;
         // Noise first, then timesteps, as RDT draws them.
         let noise = random::normal(self.seed, Stream::Noise, micro_step, &on_device.actions.size())?;
         let steps = self.noise_schedule.steps();
-        let timesteps = random::integers(self.seed, Stream::Timesteps, micro_step, steps, &[batch.len()])?;
+        let timesteps = random::integers(self.seed, Stream::Timesteps, micro_step, steps, &[samples])?;
         let draw = Draw {
             conditions: &on_device.conditions,
             actions: &on_device.actions,

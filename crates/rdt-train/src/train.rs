@@ -52,8 +52,8 @@ pub struct Run<'a> {
     pub encoders: &'a EncoderFolders,
     /// Weights that a run at step 0 starts from, as [`crate::pretrained`] reads them.
     pub pretrained: Option<&'a Path>,
-    /// Whether scalars go to TensorBoard's event files too.
-    pub tensorboard: bool,
+    /// Folder in `output_dir` of TensorBoard's event files, if there are to be any.
+    pub events: Option<&'a Path>,
     /// Names what is trained on (number of samples, digest): a checkpoint resumes on the same.
     pub data: &'a str,
     /// Set from outside to end at the last whole step.
@@ -174,10 +174,8 @@ pub(crate) fn train_ahead<
         Some(evaluation) => Some((evaluation, MetricsLog::open(run.output_dir, progress.step)?.0)),
         None => None,
     };
-    let mut events = match run.tensorboard {
-        true => Some(EventFile::create(run.output_dir, progress.step)?),
-        false => None,
-    };
+    let events = run.events.map(|folder| EventFile::create(&run.output_dir.join(folder), progress.step));
+    let mut events = events.transpose()?;
     let steps_left = settings.max_train_steps.saturating_sub(progress.step);
     let micro_steps_left = steps_left.saturating_mul(settings.gradient_accumulation_steps);
     let mut batches = batches(progress.position, micro_steps_left).map_err(data_error)?;

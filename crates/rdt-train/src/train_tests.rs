@@ -162,7 +162,7 @@ fn run_config(
         start,
         encoders: &EncoderFolders::default(),
         pretrained: None,
-        tensorboard: false,
+        events: None,
         data: "made up",
         stop: &stop,
         replaced_samples: &AtomicU64::new(script.replaced),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use rdt_schema::Config;
 use tch::{Device, Kind, TchError, Tensor};
 
-use crate::batch::{HostBatch, TrainingBatch};
+use crate::batch::{DeviceBatch, HostBatch, TrainingBatch};
 use crate::device;
 use crate::ema::Ema;
 use crate::encoder::EncoderFolders;
@@ -125,6 +125,15 @@ impl Trainer {
     pub fn accumulate(&mut self, batch: &HostBatch<'_>, micro_step: u64) -> Result<Tensor, TrainError> {
         let share = 1.0 / self.settings.gradient_accumulation_steps as f64;
         self.policy.accumulate(&self.parameters, batch, micro_step, share, &mut self.gradient)
+    }
+
+    /// As [`Trainer::accumulate`], of a batch whose images and instructions are encoded.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn accumulate_encoded(&mut self, batch: &DeviceBatch, micro_step: u64) -> Result<Tensor, TrainError> {
+        let share = 1.0 / self.settings.gradient_accumulation_steps as f64;
+        self.policy.accumulate_encoded(&self.parameters, batch, micro_step, share, &mut self.gradient)
     }
 
     /// Forgets what was accumulated.

@@ -6,12 +6,13 @@
 
 mod export_weights;
 mod holdout;
+mod recipe;
 mod sample;
 mod train;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use rdt_cli::consume::{bench, order};
 use rdt_cli::{args, exit};
 
@@ -22,6 +23,9 @@ Examples:
   rdt-consume --buffer buffer --output-dir runs/libero --config configs/tiny.yaml \\
       --train-batch-size 16 --max-train-steps 300 --learning-rate 1e-3 \\
       --resume-from-checkpoint latest
+
+  rdt-consume --recipe libero --buffer buffer --output-dir runs/libero \\
+      --pretrained-model-name-or-path RDT-1B --max-train-steps 50000
 
 Exit codes: 0 done; 1 failed or stopped before the last step; 2 wrong usage or
 configuration; 3 done, but samples could not be read and were replaced.";
@@ -50,7 +54,11 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse_from(args::normalised());
+    let words = match recipe::expanded(args::normalised(), &Cli::command()) {
+        Ok(words) => words,
+        Err(error) => return exit::code(Err(error)),
+    };
+    let cli = Cli::parse_from(words);
     exit::code(match cli.command {
         None => train::run(&cli.train),
         Some(Command::Bench(args)) => bench::run(&args),

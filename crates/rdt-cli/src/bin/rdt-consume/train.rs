@@ -30,6 +30,7 @@ use rdt_cli::progress::Progress;
 use rdt_cli::signals;
 
 mod flags;
+mod rdt_flags;
 
 pub use flags::{Args, DeviceFlag, EncoderFlags, Precision, ReportTo};
 use flags::{loader_options, settings};
@@ -43,6 +44,7 @@ const REPORTED_STEPS: usize = 10;
 /// Wrong usage or configuration; a buffer or output folder that cannot be used; a run that
 /// fails or is stopped.
 pub fn run(args: &Args) -> anyhow::Result<Outcome> {
+    args.rdt.notes()?.iter().for_each(|line| eprintln!("{line}"));
     let stop = signals::stop_flag("saving a checkpoint")?;
     let source = args.source.open(HowToOpen {
         default_buffer: None,
@@ -84,7 +86,10 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
         },
         encoders: &encoders,
         pretrained: args.pretrained_model_name_or_path.as_deref(),
-        tensorboard: matches!(args.report_to, ReportTo::Tensorboard),
+        events: match args.report_to {
+            ReportTo::Tensorboard | ReportTo::All => Some(args.logging_dir.as_path()),
+            ReportTo::None => None,
+        },
         data,
         stop: &stop,
         replaced_samples: &replaced,

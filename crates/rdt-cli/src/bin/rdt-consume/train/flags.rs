@@ -14,7 +14,9 @@ use rdt_train::optimizer::AdamWSettings;
 use rdt_train::schedule::{LearningRate, ScheduleKind};
 use rdt_train::settings::{MixedPrecision, TrainSettings};
 
+use super::rdt_flags::RdtFlags;
 use crate::holdout::HoldoutFlag;
+use crate::recipe::RecipeFlag;
 use crate::sample::SampleFlags;
 use rdt_cli::consume::conditioning::ConditioningFlags;
 use rdt_cli::consume::order_flags::OrderFlags;
@@ -26,6 +28,9 @@ pub struct Args {
     // No doc comment: it would become the help of the whole program.
     #[command(flatten)]
     pub source: SourceFlags,
+    // No doc comment: it would become the help of the whole program.
+    #[command(flatten)]
+    pub recipe: RecipeFlag,
     /// Checkpoints, metrics.jsonl and loss.png go here
     #[arg(long, value_name = "DIR", default_value = "checkpoints")]
     pub output_dir: PathBuf,
@@ -116,9 +121,15 @@ pub struct Args {
     /// Gradients are scaled down to this norm; 0 leaves them
     #[arg(long, default_value_t = 1.0)]
     pub max_grad_norm: f64,
-    /// Where scalars go beside metrics.jsonl: TensorBoard's event files in OUTPUT_DIR/logs, or nowhere
+    /// Where scalars go beside metrics.jsonl: TensorBoard's event files, or nowhere
     #[arg(long, value_enum, default_value_t = ReportTo::Tensorboard)]
     pub report_to: ReportTo,
+    /// Folder of TensorBoard's event files, in OUTPUT_DIR
+    #[arg(long, value_name = "DIR", default_value = "logs")]
+    pub logging_dir: PathBuf,
+    // No doc comment: it would become the help of the whole program.
+    #[command(flatten)]
+    pub rdt: RdtFlags,
     /// Seed of order, noise and initial weights
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
@@ -163,6 +174,8 @@ pub enum Schedule {
 pub enum ReportTo {
     /// Event files
     Tensorboard,
+    /// All there is: event files
+    All,
     /// Nothing more
     None,
 }

@@ -5,6 +5,7 @@ mod bad_input;
 mod cut;
 mod direct;
 mod fill;
+mod frame_size;
 mod inspect;
 mod loader;
 mod made;

@@ -35,8 +35,14 @@ fn libero() -> PathBuf {
     repository().join("tests/data/libero")
 }
 
-fn config() -> Config {
-    Config::from_file(&repository().join("configs/base.yaml")).expect("configs/base.yaml")
+/// RDT's configuration, as shipped.
+pub fn config() -> Config {
+    Config::from_file(&config_path()).expect("configs/base.yaml")
+}
+
+/// Where it is.
+pub fn config_path() -> PathBuf {
+    repository().join("configs/base.yaml")
 }
 
 /// The LIBERO sample as a data set.
@@ -70,10 +76,10 @@ pub fn encode(dataset: &Dataset, episode: &Episode, codec: ImageCodec) -> Vec<u8
 
 /// Fills a buffer at `dir` with the sample.
 pub fn write(dir: &Path, codec: ImageCodec) -> Arc<Buffer> {
-    let path = repository().join("configs/base.yaml");
+    let path = config_path();
     let text = std::fs::read_to_string(&path).expect("configs/base.yaml");
     let spec = DatasetSpec::parse(&format!("libero={}", libero().display())).expect("a data set");
-    let options = Options { codec, ..Options::new(vec![spec], config(), path, text) };
+    let options = Options { frames: codec.into(), ..Options::new(vec![spec], config(), path, text) };
     fill(&options, dir, &StopFlag::default(), &|_| {}).expect("a filled buffer");
     Arc::new(Buffer::open_complete(dir).expect("a complete buffer"))
 }

@@ -73,6 +73,10 @@ pub struct FillSettings {
     pub seed: u64,
     /// How frames are stored, as `--image-codec` takes it.
     pub image_codec: String,
+    /// Side of the squares that frames were padded and resized to; absent from the file where they
+    /// are as the cameras took them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frame_size: Option<u32>,
     /// Whether every source frame was decoded before anything was laid out.
     pub check_frames: bool,
     /// How steps were spread over chunks; absent from the file where they lie in order.

@@ -56,11 +56,15 @@ impl FrameCodec {
     }
 }
 
-/// How a writer stores frames.
+/// The quality that `jpeg` stands for: OpenCV's default, with which robots are mostly recorded.
+const JPEG_QUALITY: u8 = 95;
+
+/// In which codec a writer stores frames.
 ///
 /// ```
 /// use rdt_chunk::ImageCodec;
 /// assert_eq!("jpeg:90".parse::<ImageCodec>()?, ImageCodec::Jpeg { quality: 90 });
+/// assert_eq!("jpeg".parse::<ImageCodec>()?, ImageCodec::Jpeg { quality: 95 });
 /// assert_eq!(ImageCodec::ZstdRef.to_string(), "zstd-ref");
 /// # Ok::<(), rdt_chunk::ChunkError>(())
 /// ```
@@ -100,7 +104,7 @@ impl fmt::Display for ImageCodec {
 impl FromStr for ImageCodec {
     type Err = ChunkError;
 
-    /// Reads what [`fmt::Display`] writes; `zstd_ref` is taken, too.
+    /// Reads what [`fmt::Display`] writes; `zstd_ref` is taken, too, and `jpeg` for `jpeg:95`.
     ///
     /// # Errors
     /// The text names no codec, or a quality outside 1 to 100.
@@ -113,12 +117,13 @@ impl FromStr for ImageCodec {
             "lz4" => Some(Self::Lz4),
             _ => None,
         };
+        let plain = plain.or_else(|| (text == "jpeg").then_some(Self::Jpeg { quality: JPEG_QUALITY }));
         let quality = || text.strip_prefix("jpeg:")?.parse().ok().filter(|q| (1..=100).contains(q));
         plain.or_else(|| quality().map(|quality| Self::Jpeg { quality })).ok_or_else(|| {
             ChunkError::refused(
                 "the image codec",
                 text,
-                "auto, raw, zstd, zstd-ref, lz4 or jpeg:QUALITY with a quality of 1 to 100",
+                "auto, raw, zstd, zstd-ref, lz4, jpeg or jpeg:QUALITY with a quality of 1 to 100",
             )
         })
     }

@@ -1,10 +1,12 @@
 //! Encoding frames for a writer: which codec a frame gets, and its bytes.
 
+use rdt_image::{Picture, Preprocessor};
 use rdt_schema::{CameraSlot, ChannelOrder, Flip, FrameEncoding, FrameForm};
 
 use crate::codec::{FrameCodec, ImageCodec, jpeg, lz4, zstd};
 use crate::decode::FrameDecoder;
 use crate::error::{ChunkError, Place};
+use crate::frame_storage::FrameStorage;
 
 /// Frames of a camera that build on one reference frame, itself included
 /// ([`ImageCodec::ZstdRef`]); see `docs/format.md` for the measurements.
@@ -16,8 +18,12 @@ pub(crate) struct FrameEncoder {
     decoder: FrameDecoder,
     zstd: Option<zstd::Encoder>,
     jpeg: Option<jpeg::Encoder>,
+    /// Makes frames squares, where they are to be.
+    preprocessor: Option<Preprocessor>,
     /// The frame at hand as upright RGB.
     pixels: Vec<u8>,
+    /// The frame as the camera took it, where it is stored otherwise.
+    unprepared: Vec<u8>,
     /// The frame at hand, encoded.
     encoded: Vec<u8>,
     anchors: [Option<Anchor>; CameraSlot::COUNT],
@@ -43,16 +49,31 @@ pub(crate) struct Encoded<'a> {
 }
 
 impl FrameEncoder {
-    pub(crate) fn new(choice: ImageCodec) -> Self {
-        Self {
-            choice,
+    /// # Errors
+    /// A size of 0, or over the format's limits.
+    pub(crate) fn new(storage: FrameStorage) -> Result<Self, ChunkError> {
+        let preprocessor = match storage.size {
+            None => None,
+            Some(size) if size > FrameStorage::MOST_SIZE => return Err(wrong_size(size)),
+            Some(size) => Some(Preprocessor::new(size as usize).map_err(|_| wrong_size(size))?),
+        };
+        Ok(Self {
+            choice: storage.codec,
             decoder: FrameDecoder::new(),
+            preprocessor,
             zstd: None,
             jpeg: None,
             pixels: Vec::new(),
+            unprepared: Vec::new(),
             encoded: Vec::new(),
             anchors: [const { None }; CameraSlot::COUNT],
-        }
+        })
+    }
+
+    /// Rows and columns with which a frame of `form` is stored.
+    pub(crate) fn stored_size(&self, form: &FrameForm) -> (u32, u32) {
+        let size = self.preprocessor.as_ref().map(|preprocessor| preprocessor.size() as u32);
+        size.map_or((form.height, form.width), |size| (size, size))
     }
 
     /// Forgets the reference frames: the next frames are another episode's.
@@ -68,13 +89,19 @@ impl FrameEncoder {
         form: &FrameForm,
         source: &'a [u8],
     ) -> Result<Encoded<'a>, ChunkError> {
-        if self.choice == ImageCodec::Auto && form.encoding == FrameEncoding::Jpeg {
+        let is_kept = self.choice == ImageCodec::Auto && self.preprocessor.is_none();
+        if is_kept && form.encoding == FrameEncoding::Jpeg {
             self.decoder.check_source(form, source)?;
             return Ok(Encoded { bytes: source, codec: FrameCodec::Jpeg, reference: None, form: *form });
         }
-        self.decoder.decode_source(form, source, &mut self.pixels)?;
-        let upright =
-            FrameForm { encoding: FrameEncoding::Raw, order: ChannelOrder::Rgb, flip: Flip::None, ..*form };
+        let (height, width) = self.upright(form, source)?;
+        let upright = FrameForm {
+            encoding: FrameEncoding::Raw,
+            height,
+            width,
+            order: ChannelOrder::Rgb,
+            flip: Flip::None,
+        };
         self.encoded.clear();
         let (codec, reference) = match self.choice {
             ImageCodec::Raw => (FrameCodec::Raw, None),
@@ -106,6 +133,20 @@ impl FrameEncoder {
             });
         }
         Ok(Encoded { bytes: &self.encoded, codec, reference, form: upright })
+    }
+
+    /// Puts the picture to store into `pixels`; returns its rows and columns.
+    fn upright(&mut self, form: &FrameForm, source: &[u8]) -> Result<(u32, u32), ChunkError> {
+        let Some(preprocessor) = &mut self.preprocessor else {
+            return self.decoder.decode_source(form, source, &mut self.pixels);
+        };
+        let (height, width) = self.decoder.decode_source(form, source, &mut self.unprepared)?;
+        let picture = Picture::new(height as usize, width as usize, &self.unprepared)
+            .map_err(|error| fault(FrameCodec::Raw)(error.to_string()))?;
+        let size = preprocessor.size();
+        self.pixels.resize(size * size * 3, 0);
+        preprocessor.square(picture, &mut self.pixels);
+        Ok((size as u32, size as u32))
     }
 
     fn encode_jpeg(&mut self, form: &FrameForm, quality: u8) -> Result<(), String> {
@@ -146,6 +187,10 @@ impl FrameEncoder {
             }
         }
     }
+}
+
+fn wrong_size(size: u32) -> ChunkError {
+    ChunkError::refused("the size of stored frames", size, format!("1 to {} pixels", FrameStorage::MOST_SIZE))
 }
 
 fn zstd_ready(place: &mut Option<zstd::Encoder>) -> Result<&mut zstd::Encoder, String> {

@@ -12,6 +12,8 @@ mod hostile;
 mod mapped;
 /// Rows and frames are stored once a chunk.
 mod once;
+/// Frames stored padded and resized.
+mod prepared;
 /// What a writer refuses, and what it leaves behind.
 mod refused;
 /// What is written is what is read, for any windows, steps and codecs.

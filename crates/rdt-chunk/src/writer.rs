@@ -10,9 +10,9 @@ use std::ops::Range;
 use rdt_schema::{ActionSource, CameraSlot, DatasetSchema, EpisodeInfo, FrameForm};
 
 use crate::checksum::Checksum;
-use crate::codec::ImageCodec;
 use crate::encode::FrameEncoder;
 use crate::error::ChunkError;
+use crate::frame_storage::FrameStorage;
 use crate::frame_table::{FrameRecord, MAX_SAMPLE_PIXELS, NO_REFERENCE};
 use crate::header::{HEADER_LENGTH, Header};
 use crate::layout::{Layout, camera_count};
@@ -80,12 +80,12 @@ impl<W: Write + Seek> ChunkWriter<W> {
     /// Starts a chunk in `out`, an empty file; `datasets` are those of the whole buffer.
     ///
     /// # Errors
-    /// The capacity is 0, a data set's windows or columns are out of range, or `out`
+    /// The capacity is 0, frames are to have a size that the format has not, a data set's windows or columns are out of range, or `out`
     /// refuses bytes.
     pub fn create(
         mut out: W,
         spec: ChunkSpec,
-        codec: ImageCodec,
+        storage: impl Into<FrameStorage>,
         datasets: Vec<DatasetSchema>,
     ) -> Result<Self, ChunkError> {
         if spec.capacity == 0 {
@@ -98,13 +98,14 @@ impl<W: Write + Seek> ChunkWriter<W> {
         for dataset in &datasets {
             check_dataset(dataset).map_err(|fault| fault.of(format_args!("data set {}", dataset.name)))?;
         }
+        let encoder = FrameEncoder::new(storage.into())?;
         out.seek(SeekFrom::Start(0))
             .and_then(|_| out.write_all(&[0; HEADER_LENGTH]))
             .map_err(write_error(spec.chunk, "room for the header"))?;
         Ok(Self {
             out,
             spec,
-            encoder: FrameEncoder::new(codec),
+            encoder,
             metadata: Metadata { datasets, episodes: Vec::new() },
             end: HEADER_LENGTH as u64,
             frame_table: Vec::new(),
@@ -267,6 +268,7 @@ impl<W: Write + Seek> ChunkWriter<W> {
     ) -> Result<(), E> {
         self.encoder.start_episode();
         let mut sizes = [None; CameraSlot::COUNT];
+        let mut stored = [0; CameraSlot::COUNT];
         for index in spans.indices() {
             for camera in CameraSlot::ALL.into_iter().filter(|camera| info.cameras[camera.index()]) {
                 self.source.clear();
@@ -280,8 +282,9 @@ impl<W: Write + Seek> ChunkWriter<W> {
                     return Err(ChunkError::refused(what, found, expected).into());
                 }
                 let history = u64::from(self.metadata.datasets[usize::from(dataset)].window.image_history);
-                let pixels = |(height, width)| u64::from(height) * u64::from(width);
-                let sample_pixels = sizes.iter().flatten().copied().map(pixels).sum::<u64>() * history;
+                let (height, width) = self.encoder.stored_size(&form);
+                stored[camera.index()] = u64::from(height) * u64::from(width);
+                let sample_pixels = stored.iter().sum::<u64>() * history;
                 if sample_pixels > MAX_SAMPLE_PIXELS {
                     let what = format!("episode {}: the pixels of a sample", info.origin);
                     let expected = format!("at most {MAX_SAMPLE_PIXELS} over all cameras and frames");

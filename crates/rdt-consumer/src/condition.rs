@@ -40,6 +40,9 @@ pub struct Conditioning {
     /// Whether dark images are brightened: those whose mean is at most 0.15 of full scale, by
     /// 1.75 (RDT: `auto_adjust_image_brightness`, which none of its commands switch on).
     pub brighten_dark_images: bool,
+    /// Whether images are altered even where frames were padded and resized when they were stored:
+    /// RDT alters them before that, so blurs reach another distance and the padding is altered too.
+    pub alter_prepared_images: bool,
     /// Where masked states come from.
     pub state_means: StateMeans,
 }

@@ -85,6 +85,27 @@ pub enum ConsumerError {
         /// Camera slots of a sample.
         most: usize,
     },
+    /// Stored frames were resized for another encoder.
+    #[error(
+        "images of {asked} x {asked} pixels are asked for, but the frames are stored padded and resized to \
+         {stored} x {stored}; take an encoder of that size, or fill a buffer without --frame-size"
+    )]
+    PreparedSize {
+        /// Side of the stored frames.
+        stored: u32,
+        /// Side asked for.
+        asked: usize,
+    },
+    /// Stored frames were resized, and are to be altered.
+    #[error(
+        "images are to be altered (--image-aug, --auto-adjust-image-brightness), but the frames are stored padded \
+         and resized to {stored} x {stored}, and RDT alters them before that: fill a buffer without --frame-size, \
+         or accept the difference with --alter-prepared-images"
+    )]
+    PreparedAltered {
+        /// Side of the stored frames.
+        stored: u32,
+    },
     /// A frame, or an image size, that cannot be prepared.
     #[error(transparent)]
     Image(#[from] rdt_image::ImageError),

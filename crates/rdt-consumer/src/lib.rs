@@ -22,6 +22,7 @@ mod error;
 pub mod holdout;
 pub mod loader;
 pub mod order;
+pub mod prepared;
 pub mod rows;
 mod slot;
 pub mod source;

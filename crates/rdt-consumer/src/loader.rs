@@ -24,6 +24,7 @@ use crate::condition::{Conditioner, Conditioning};
 use crate::error::ConsumerError;
 use crate::holdout::Selection;
 use crate::order::{Order, OrderKind};
+use crate::prepared;
 use crate::slot::SlotFiller;
 use crate::source::SampleSource;
 use crate::statistics::{LoaderStatistics, Times};
@@ -111,6 +112,11 @@ impl Loader {
     pub fn new(samples: impl Into<SampleSource>, options: LoaderOptions) -> Result<Self, ConsumerError> {
         let source = samples.into();
         check_shape(&source, options.shape)?;
+        let side = match options.delivery {
+            Delivery::Pixel { size } => Some(size),
+            Delivery::Frames => None,
+        };
+        prepared::check(source.frame_size(), side, &options.conditioning)?;
         let order = match &options.selection {
             Some(selection) => Order::of(Arc::clone(selection), options.seed)?,
             None => Order::new(source.sample_count(), options.seed)?,

@@ -32,6 +32,12 @@ pub trait Samples: Debug + Send + Sync {
     /// The data sets, in the order of [`SampleView::dataset_index`].
     fn datasets(&self) -> Vec<&DatasetSchema>;
 
+    /// Side of the squares that frames were padded and resized to when they were stored; none where
+    /// they are as the cameras took them.
+    fn frame_size(&self) -> Option<u32> {
+        None
+    }
+
     /// Mean states of the data sets, in the same order, each 128 wide.
     fn state_means(&self) -> Vec<&[f64]>;
 
@@ -65,6 +71,10 @@ impl Samples for Buffer {
 
     fn datasets(&self) -> Vec<&DatasetSchema> {
         self.manifest().datasets.iter().map(|dataset| &dataset.schema).collect()
+    }
+
+    fn frame_size(&self) -> Option<u32> {
+        self.manifest().fill.frame_size
     }
 
     fn state_means(&self) -> Vec<&[f64]> {
@@ -125,6 +135,11 @@ impl SampleSource {
     /// As of [`Samples::datasets`].
     pub fn datasets(&self) -> Vec<&DatasetSchema> {
         self.0.datasets()
+    }
+
+    /// As of [`Samples::frame_size`].
+    pub fn frame_size(&self) -> Option<u32> {
+        self.0.frame_size()
     }
 
     /// As of [`Samples::state_means`].

@@ -220,7 +220,7 @@ impl Round<'_> {
     }
 
     fn work(&self, ids: &Receiver<ChunkId>, done: &Sender<Done>, give_up_from: &AtomicU64) {
-        let mut worker = Worker::new(self.sources, self.plan, self.options.codec);
+        let mut worker = Worker::new(self.sources, self.plan, self.options.frames);
         for id in ids {
             let given_up =
                 || self.stop.is_set() || u64::from(id.get()) >= give_up_from.load(Ordering::Relaxed);

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use rdt_buffer::{FillSettings, SpreadSettings, TextFile};
-use rdt_chunk::ImageCodec;
+use rdt_chunk::FrameStorage;
 use rdt_schema::Config;
 
 use crate::spec::DatasetSpec;
@@ -46,7 +46,7 @@ pub struct Options {
     /// Samples a chunk.
     pub chunk_size: u32,
     /// How frames are stored.
-    pub codec: ImageCodec,
+    pub frames: FrameStorage,
     /// Which steps.
     pub sampling: Sampling,
     /// How steps are spread over chunks; in order if not. [`Sampling::All`] only.
@@ -72,7 +72,7 @@ impl Options {
             config_dir: path.parent().filter(|dir| dir.is_dir()).map(Path::to_owned),
             config_file: TextFile { path, text },
             lists: Vec::new(),
-            codec: ImageCodec::default(),
+            frames: FrameStorage::default(),
             sampling: Sampling::All,
             spread: None,
             num_chunks: None,
@@ -89,7 +89,8 @@ impl Options {
             // As a mere limit it changes no chunk, so a fill may be continued with another.
             num_chunks: self.num_chunks.filter(|_| self.sampling == Sampling::Random),
             seed: self.seed,
-            image_codec: self.codec.to_string(),
+            image_codec: self.frames.codec.to_string(),
+            frame_size: self.frames.size,
             check_frames: self.check_frames,
             spread: self.spread.map(|spread| SpreadSettings {
                 chunks: spread.chunks.get(),

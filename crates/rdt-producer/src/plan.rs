@@ -119,7 +119,10 @@ impl Plan {
     /// A plan without episodes.
     pub(crate) fn new(sources: &Sources, options: &Options) -> Self {
         let mut base = Digest::new("rdt chunk content v1");
-        base.number(u64::from(options.chunk_size)).text(&options.codec.to_string());
+        base.number(u64::from(options.chunk_size)).text(&options.frames.codec.to_string());
+        if let Some(size) = options.frames.size {
+            base.text("frame size").number(size.into());
+        }
         for schema in sources.schemas() {
             base.text(&format!("{schema:?}"));
         }

@@ -70,7 +70,7 @@ fn try_some(
     stop: &StopFlag,
 ) -> Result<Trial, ProducerError> {
     let mut trial = Trial::default();
-    let mut worker = Worker::new(sources, plan, options.codec);
+    let mut worker = Worker::new(sources, plan, options.frames);
     let tried = plan.chunk_count().min(CHUNKS_TRIED);
     for part in 0..tried {
         let id = ChunkId::new((part * plan.chunk_count() / tried) as u32);

@@ -77,10 +77,11 @@ pub(crate) fn check_settings(
     let pairs = [
         ("--chunk-size", former.chunk_size.to_string(), options.chunk_size.to_string()),
         ("--image-codec", former.fill.image_codec.clone(), fill.image_codec),
+        ("--frame-size", given(former.fill.frame_size), given(fill.frame_size)),
         ("--sampling", former.fill.sampling.clone(), fill.sampling),
         ("--seed", former.fill.seed.to_string(), fill.seed.to_string()),
         ("--check-frames", former.fill.check_frames.to_string(), fill.check_frames.to_string()),
-        ("--num-chunks", chunks(former.fill.num_chunks), chunks(fill.num_chunks)),
+        ("--num-chunks", given(former.fill.num_chunks), given(fill.num_chunks)),
         ("--spread", spread(former.fill.spread), spread(fill.spread)),
         (
             "the list of data sets",
@@ -119,8 +120,8 @@ fn spread(spread: Option<SpreadSettings>) -> String {
     )
 }
 
-fn chunks(number: Option<u32>) -> String {
-    number.map_or_else(|| "not given".into(), |chunks| chunks.to_string())
+fn given(number: Option<u32>) -> String {
+    number.map_or_else(|| "not given".into(), |number| number.to_string())
 }
 
 /// The first lines in which two texts differ, with their places.

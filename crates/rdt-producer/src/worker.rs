@@ -6,7 +6,7 @@
 use std::io::{Seek, Write};
 
 use rdt_buffer::ChunkId;
-use rdt_chunk::{ChunkError, ChunkSpec, ChunkSummary, ChunkWriter, ImageCodec};
+use rdt_chunk::{ChunkError, ChunkSpec, ChunkSummary, ChunkWriter, FrameStorage};
 use rdt_episode::{EpisodeError, SourceFile, Verdict};
 use rdt_schema::DatasetSchema;
 
@@ -48,15 +48,15 @@ impl From<EpisodeError> for Fault {
 pub(crate) struct Worker<'a> {
     sources: &'a Sources,
     plan: &'a Plan,
-    codec: ImageCodec,
+    frames: FrameStorage,
     schemas: Vec<DatasetSchema>,
     /// Place in the plan's list of files, and the file.
     open: Option<(u32, SourceFile<'a>)>,
 }
 
 impl<'a> Worker<'a> {
-    pub(crate) fn new(sources: &'a Sources, plan: &'a Plan, codec: ImageCodec) -> Self {
-        Self { sources, plan, codec, schemas: sources.schemas(), open: None }
+    pub(crate) fn new(sources: &'a Sources, plan: &'a Plan, frames: FrameStorage) -> Self {
+        Self { sources, plan, frames, schemas: sources.schemas(), open: None }
     }
 
     /// Writes chunk `id`, made of `pieces`, to `out`; asks `stop` before each frame.
@@ -74,7 +74,7 @@ impl<'a> Worker<'a> {
             capacity,
             plan_digest: self.plan.chunk_digest(self.sources, id),
         };
-        let mut writer = ChunkWriter::create(out, spec, self.codec, self.schemas.clone())?;
+        let mut writer = ChunkWriter::create(out, spec, self.frames, self.schemas.clone())?;
         for piece in pieces {
             self.add(&mut writer, piece, stop).map_err(|fault| as_bad_episode(fault, piece))?;
         }

@@ -43,6 +43,7 @@ pub fn manifest(samples: u64, state: BufferState) -> Manifest {
             num_chunks: None,
             seed: u64::MAX,
             image_codec: "auto".into(),
+            frame_size: None,
             check_frames: false,
             spread: None,
         },

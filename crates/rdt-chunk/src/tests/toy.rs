@@ -8,7 +8,7 @@ use rdt_schema::{
 };
 
 use crate::codec::jpeg;
-use crate::{Chunk, ChunkError, ChunkSpec, ChunkWriter, ImageCodec};
+use crate::{Chunk, ChunkError, ChunkSpec, ChunkWriter, FrameStorage, ImageCodec};
 
 /// An episode with all that a writer takes.
 #[derive(Debug, Clone)]
@@ -116,12 +116,12 @@ pub(crate) fn spec(capacity: u32) -> ChunkSpec {
 
 /// Writes episodes with their steps.
 pub(crate) fn write(
-    codec: ImageCodec,
+    storage: impl Into<FrameStorage>,
     capacity: u32,
     datasets: Vec<DatasetSchema>,
     episodes: &[(Toy, Vec<u32>)],
 ) -> Result<Vec<u8>, ChunkError> {
-    let mut writer = ChunkWriter::create(Cursor::new(Vec::new()), spec(capacity), codec, datasets)?;
+    let mut writer = ChunkWriter::create(Cursor::new(Vec::new()), spec(capacity), storage, datasets)?;
     for (toy, steps) in episodes {
         add(&mut writer, toy, steps)?;
     }

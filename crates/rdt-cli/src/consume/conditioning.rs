@@ -27,6 +27,10 @@ pub struct ConditioningFlags {
     /// Brighten dark images (mean at most 0.15 of full scale) by 1.75
     #[arg(long)]
     pub auto_adjust_image_brightness: bool,
+    /// Alter images even where the buffer holds them padded and resized (--frame-size): RDT does it
+    /// before the resize
+    #[arg(long)]
+    pub alter_prepared_images: bool,
     /// RDT's dataset_stat.json, whose means masked states become, for weights that were trained
     /// with it [default: the statistics of the buffer]
     #[arg(long, value_name = "FILE")]
@@ -58,6 +62,7 @@ impl ConditioningFlags {
             state_noise_snr: self.state_noise_snr,
             augment_images: self.image_aug,
             brighten_dark_images: self.auto_adjust_image_brightness,
+            alter_prepared_images: self.alter_prepared_images,
             state_means,
         })
     }

@@ -105,6 +105,12 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
         )));
     }
     check_empty(&args.out)?;
+    if let Some(size) = buffer.manifest().fill.frame_size {
+        eprintln!(
+            "note: the frames were padded and resized to {size} x {size} when they were stored; RDT's consumer \
+             finds nothing left to resize, and with its --image_aug would augment them after the resize"
+        );
+    }
     let report = export(&buffer, &args.out)?;
     if args.json {
         say!("{}", serde_json::to_string_pretty(&report)?);

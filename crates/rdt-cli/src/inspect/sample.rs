@@ -33,7 +33,7 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     let buffer = open(&args.dir)?;
     let located = args.which.find(&buffer)?;
     let sample = decode(&located)?;
-    write(&args.out, &sample, metadata(&sample, &located)?)?;
+    write(&args.out, &sample, metadata(&sample, &located, buffer.manifest().fill.frame_size)?)?;
     say!("{}: {} written to {}", located.place(), origin(&sample), args.out.display());
     Ok(Outcome::Done)
 }
@@ -58,7 +58,11 @@ pub fn origin(sample: &Sample) -> String {
     format!("{} {}{colon}{} step {}", sample.dataset_name, sample.source, sample.key, sample.step_id)
 }
 
-fn metadata(sample: &Sample, located: &Located) -> anyhow::Result<HashMap<String, String>> {
+fn metadata(
+    sample: &Sample,
+    located: &Located,
+    frame_size: Option<u32>,
+) -> anyhow::Result<HashMap<String, String>> {
     let wordings: Vec<serde_json::Value> = sample
         .instructions
         .iter()
@@ -80,7 +84,9 @@ fn metadata(sample: &Sample, located: &Located) -> anyhow::Result<HashMap<String
         ("slot", located.slot.to_string()),
         ("generation", generation.to_string()),
     ];
-    Ok(entries.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+    // Only where frames were padded and resized when they were stored.
+    let size = frame_size.map(|size| ("frame_size", size.to_string()));
+    Ok(entries.into_iter().chain(size).map(|(name, value)| (name.to_owned(), value)).collect())
 }
 
 /// Name, element type, shape and little-endian bytes.

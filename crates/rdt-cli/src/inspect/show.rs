@@ -39,14 +39,19 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     if let Some(path) = &args.png {
         picture::sample(path, &sample, view.dataset(), &located.place())?;
     }
-    say!("{}", text(&located, &view, &sample)?);
+    say!("{}", text(&located, &view, &sample, buffer.manifest().fill.frame_size)?);
     if let Some(path) = &args.png {
         say!("picture written to {}", path.display());
     }
     Ok(Outcome::Done)
 }
 
-fn text(located: &Located, view: &SampleView<'_>, sample: &Sample) -> Result<String, std::fmt::Error> {
+fn text(
+    located: &Located,
+    view: &SampleView<'_>,
+    sample: &Sample,
+    frame_size: Option<u32>,
+) -> Result<String, std::fmt::Error> {
     let mut out = String::new();
     let info = view.episode();
     writeln!(out, "{}   generation {}", located.place(), located.chunk.header().generation)?;
@@ -59,7 +64,8 @@ fn text(located: &Located, view: &SampleView<'_>, sample: &Sample) -> Result<Str
     for wording in &sample.instructions {
         writeln!(out, "  told {:>5.1} %  \u{201c}{}\u{201d}", wording.weight * 100.0, wording.text)?;
     }
-    writeln!(out, "\nframes (oldest first)")?;
+    let prepared = frame_size.map_or(String::new(), |_| ", padded and resized when they were stored".into());
+    writeln!(out, "\nframes (oldest first{prepared})")?;
     for slot in CameraSlot::ALL {
         writeln!(out, "  {:<12}{}", slot.name().replace('_', " "), camera(view, slot))?;
     }

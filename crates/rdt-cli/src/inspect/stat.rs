@@ -67,6 +67,9 @@ pub struct Report {
     pub seed: u64,
     /// How frames are stored, as `--image-codec` took it.
     pub codec: String,
+    /// Side of the squares that frames were padded and resized to; null where they are as the
+    /// cameras took them.
+    pub frame_size: Option<u32>,
     /// Samples that no consumer has taken.
     pub clean: u64,
     /// Samples that were taken.
@@ -195,6 +198,7 @@ impl Report {
             steps_per_run: survey.samples as f64 / survey.runs.max(1) as f64,
             seed: manifest.fill.seed,
             codec: manifest.fill.image_codec.clone(),
+            frame_size: manifest.fill.frame_size,
             clean: survey.bits.clean(),
             dirty: survey.bits.dirty(),
             generations: survey.generations,

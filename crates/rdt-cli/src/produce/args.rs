@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Parser, ValueEnum};
 use rdt_buffer::TextFile;
-use rdt_chunk::ImageCodec;
+use rdt_chunk::{FrameStorage, ImageCodec};
 use rdt_cli::datasets::{DatasetFlags, config_file};
 use rdt_cli::exit::Usage;
 use rdt_producer::spread::DEFAULT_RUN_LENGTH;
@@ -69,9 +69,15 @@ pub struct Args {
     pub chunk_size: Option<u32>,
 
     /// How frames are stored: auto (JPEG as it is, raw frames lossless), raw, zstd, zstd-ref, lz4,
-    /// or jpeg:QUALITY (lossy).
+    /// or jpeg[:QUALITY] (lossy; 95 if not said).
     #[arg(long, value_name = "CODEC", default_value_t)]
     pub image_codec: ImageCodec,
+
+    /// Store frames padded and resized for an image encoder of that size (RDT: 384), in whatever
+    /// codec: they load faster and take more room, and training on them is exact without image
+    /// augmentation, which would come before the resize. docs/storage-forms.md has figures.
+    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(1..=i64::from(FrameStorage::MOST_SIZE)))]
+    pub frame_size: Option<u32>,
 
     /// Which steps: all of them once, or RDT's random draws with replacement, for comparison.
     #[arg(long, value_enum, default_value_t = SamplingArg::All)]
@@ -158,7 +164,7 @@ impl Args {
         options.config_dir = config_dir;
         options.lists = lists;
         options.chunk_size = self.chunk_size.unwrap_or(options.chunk_size);
-        options.codec = self.image_codec;
+        options.frames = FrameStorage { codec: self.image_codec, size: self.frame_size };
         options.sampling = match self.sampling {
             SamplingArg::All => Sampling::All,
             SamplingArg::Random => Sampling::Random,

@@ -76,9 +76,10 @@ fn other_settings_are_refused_and_named() -> Result {
         assert!(error.is_usage(), "{error}");
         words.iter().for_each(|word| assert!(error.to_string().contains(word), "no {word} in: {error}"));
     };
+    refused(&|o| o.frames.size = Some(384), &["--frame-size was not given, is now 384"]);
     refused(&|o| o.chunk_size = 9, &["--chunk-size was 8, is now 9"]);
     refused(&|o| o.seed = 3, &["--seed was 0, is now 3"]);
-    refused(&|o| o.codec = rdt_chunk::ImageCodec::Raw, &["--image-codec was auto, is now raw"]);
+    refused(&|o| o.frames.codec = rdt_chunk::ImageCodec::Raw, &["--image-codec was auto, is now raw"]);
     refused(&|o| o.sampling = Sampling::Random, &["--sampling was all, is now random"]);
     refused(&|o| o.datasets[0].name = "toys".into(), &["list of data sets was toy, is now toys"]);
     refused(

@@ -12,7 +12,7 @@ use std::thread::available_parallelism;
 
 use anyhow::Context;
 use rdt_buffer::SampleId;
-use rdt_consumer::{Loader, LoaderOptions, Position, SampleSource};
+use rdt_consumer::{Loader, LoaderOptions, Position, SampleSource, prepared};
 use rdt_schema::{CameraSlot, Config};
 use rdt_train::TrainError;
 use rdt_train::device;
@@ -62,6 +62,8 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     let count = holdout.as_ref().map_or(samples.sample_count(), |holdout| holdout.training.samples());
     let mut options = loader_options(args, config, workers)?;
     options.selection = holdout.as_ref().map(|holdout| Arc::clone(&holdout.training));
+    let side = config.model.vision.image_size as usize;
+    prepared::check(samples.frame_size(), Some(side), &options.conditioning).map_err(Usage::from_error)?;
     let settings = settings(args, count).map_err(Usage::from_error)?;
     let (device, why) = device::choose(args.device.into()).map_err(Usage::from_error)?;
     options.order = args.order.kind(source.buffer.as_deref())?;

@@ -56,7 +56,11 @@ impl fmt::Display for Text<'_> {
                 bytes(rest)
             ),
         )?;
-        row(f, "frames", format!("{}, each stored once a chunk, codec {}", grouped(r.frames), r.codec))?;
+        let form = match r.frame_size {
+            None => format!("codec {}", r.codec),
+            Some(size) => format!("padded and resized to {size} x {size}, codec {}", r.codec),
+        };
+        row(f, "frames", format!("{}, each stored once a chunk, {form}", grouped(r.frames)))?;
         let sampling = if r.sampling == "all" {
             "every step once".to_owned()
         } else {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, anyhow};
 use rdt_buffer::{Buffer, ChunkId, ManifestDataset};
-use rdt_chunk::{ImageCodec, SampleView};
+use rdt_chunk::{FrameStorage, ImageCodec, SampleView};
 use rdt_episode::{Dataset, Episode, Verdict, flatten};
 use rdt_schema::{Config, DatasetCard, Origin, STATE_DIM, Sample};
 
@@ -17,7 +17,7 @@ use crate::inspect::locate::causes;
 /// The data sets of a buffer, opened again from their cards and paths.
 pub(super) struct Sources {
     datasets: Vec<Dataset>,
-    is_lossy: bool,
+    storage: FrameStorage,
 }
 
 impl Sources {
@@ -38,10 +38,10 @@ impl Sources {
         }
         let config = Config::from_text(&manifest.config.text, &manifest.config.path)?;
         let open = |dataset: &ManifestDataset| open_dataset(dataset, &config, moved);
-        let codec: Result<ImageCodec, _> = manifest.fill.image_codec.parse();
+        let codec: ImageCodec = manifest.fill.image_codec.parse()?;
         Ok(Self {
             datasets: manifest.datasets.iter().map(open).collect::<anyhow::Result<_>>()?,
-            is_lossy: matches!(codec, Ok(ImageCodec::Jpeg { .. })),
+            storage: FrameStorage { codec, size: manifest.fill.frame_size },
         })
     }
 
@@ -64,7 +64,7 @@ impl Sources {
             let dataset = usize::from(first.dataset_index());
             match self.episode(dataset, &first.episode().origin) {
                 Ok(episode) => {
-                    let mut frames = FrameComparison::new(&episode, self.is_lossy);
+                    let mut frames = FrameComparison::new(&episode, self.storage);
                     for view in &views {
                         checked.compared += 1;
                         if let Err(error) = self.compare_sample(dataset, view, &mut frames) {

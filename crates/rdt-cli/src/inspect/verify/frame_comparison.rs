@@ -6,8 +6,9 @@
 
 use std::collections::HashMap;
 
-use rdt_chunk::{FrameCodec, FrameDecoder, FrameView, SampleView};
+use rdt_chunk::{FrameCodec, FrameDecoder, FrameStorage, FrameView, SampleView};
 use rdt_episode::Episode;
+use rdt_image::{Picture, Preprocessor};
 use rdt_schema::{CameraSlot, DatasetSchema, FrameEncoding, FrameForm};
 
 use super::difference;
@@ -15,26 +16,32 @@ use super::difference;
 /// What is known of the frames of one episode in one chunk.
 pub(super) struct FrameComparison<'a> {
     episode: &'a Episode,
-    is_lossy: bool,
+    storage: FrameStorage,
     decoder: FrameDecoder,
+    /// Does to source frames what the fill did to those it stored; made at the first one.
+    preprocessor: Option<Preprocessor>,
     /// By camera, number of the frame in the chunk and step of the episode; `None`: equal.
     found: HashMap<(usize, u32, u32), Option<String>>,
     source: Vec<u8>,
     stored_pixels: Vec<u8>,
     source_pixels: Vec<u8>,
+    prepared: Vec<u8>,
 }
 
 impl<'a> FrameComparison<'a> {
-    /// Nothing is known yet. With `is_lossy`, frames may differ as JPEGs do.
-    pub(super) fn new(episode: &'a Episode, is_lossy: bool) -> Self {
+    /// Nothing is known yet. Frames were stored as `storage` says: of lossy ones it is enough that they
+    /// look alike.
+    pub(super) fn new(episode: &'a Episode, storage: FrameStorage) -> Self {
         Self {
             episode,
-            is_lossy,
+            storage,
             decoder: FrameDecoder::new(),
+            preprocessor: None,
             found: HashMap::new(),
             source: Vec::new(),
             stored_pixels: Vec::new(),
             source_pixels: Vec::new(),
+            prepared: Vec::new(),
         }
     }
 
@@ -109,12 +116,23 @@ impl<'a> FrameComparison<'a> {
             return Ok(None);
         }
         let stored = self.decoder.decode(frame, &mut self.stored_pixels)?;
-        let source = self.decoder.decode_source(&form, &self.source, &mut self.source_pixels)?;
+        let mut source = self.decoder.decode_source(&form, &self.source, &mut self.source_pixels)?;
+        let mut source_pixels = &self.source_pixels;
+        if let Some(size) = self.storage.size {
+            let picture = Picture::new(source.0 as usize, source.1 as usize, source_pixels)?;
+            let preprocessor = match &mut self.preprocessor {
+                Some(preprocessor) => preprocessor,
+                empty => empty.insert(Preprocessor::new(size as usize)?),
+            };
+            self.prepared.resize(size as usize * size as usize * 3, 0);
+            preprocessor.square(picture, &mut self.prepared);
+            (source, source_pixels) = ((size, size), &self.prepared);
+        }
         Ok(difference::of_pixels(
             slot,
             (stored, &self.stored_pixels),
-            (source, &self.source_pixels),
-            self.is_lossy,
+            (source, source_pixels),
+            self.storage.is_lossy(),
         ))
     }
 }

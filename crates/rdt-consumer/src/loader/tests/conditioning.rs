@@ -28,6 +28,7 @@ pub(super) fn everything() -> Conditioning {
         state_noise_snr: Some(20.0),
         augment_images: true,
         brighten_dark_images: true,
+        alter_prepared_images: false,
         state_means: means(),
     }
 }

@@ -166,6 +166,7 @@ fn manifest() -> Manifest {
             num_chunks: None,
             seed: 0,
             image_codec: "auto".into(),
+            frame_size: None,
             check_frames: false,
             spread: None,
         },

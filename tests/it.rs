@@ -7,6 +7,7 @@ mod direct;
 mod fill;
 mod frame_size;
 mod inspect;
+mod kill;
 mod loader;
 mod made;
 mod memory;

@@ -100,7 +100,7 @@ fn a_cut_or_flipped_file_is_an_error_or_other_numbers_but_nothing_worse() -> Tes
 fn archive(pickle: &[u8]) -> std::io::Result<(tempfile::TempDir, PathBuf)> {
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("made.bin");
-    super::write::archive(File::create(&path)?, pickle, &[[0; 8]])?;
+    super::write::archive(File::create(&path)?, 0, pickle, &[[0; 8]])?;
     Ok((folder, path))
 }
 
@@ -109,6 +109,41 @@ fn a_pickle_that_would_run_something_is_refused_by_name() -> TestResult {
     let (_folder, path) = archive(b"\x80\x02cposix\nsystem\nX\x04\x00\x00\x00true\x85R.")?;
     let error = read_all(&path).err().ok_or("accepted")?.to_string();
     assert!(error.contains("posix.system, which is not run here"), "{error}");
+    Ok(())
+}
+
+#[test]
+fn what_lies_behind_4_gib_is_written_and_read() -> TestResult {
+    const FAR: u64 = 5 << 30;
+    let folder = tempfile::tempdir()?;
+    let expected = Tensor::from_slice(&[1.5f32, -2.0]);
+    let bytes = [1.5f32.to_le_bytes(), (-2.0f32).to_le_bytes()].concat();
+
+    // A sparse file takes no room.
+    let path = folder.path().join("far.bin");
+    let pickle = b"\x80\x02}X\x01\x00\x00\x00actorch._utils\n_rebuild_tensor_v2\n((X\x07\x00\x00\x00storage\
+ctorch\nFloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x02tQK\x00K\x02\x85K\x01\x85\x89)tRs.";
+    let storage: [u8; 8] = bytes.as_slice().try_into()?;
+    // What a file is shows in its first bytes.
+    fs::write(&path, b"PK")?;
+    super::write::archive(File::options().write(true).open(&path)?, FAR, pickle, &[storage])?;
+    let file = TensorFile::open(&path)?;
+    assert!(file.places["a"].start > FAR as i64);
+    assert!(file.tensor("a")?.is_some_and(|read| read.equal(&expected)));
+
+    let path = folder.path().join("far.safetensors");
+    let end = FAR + 8;
+    let header = format!(
+        r#"{{"gap":{{"dtype":"U8","shape":[{FAR}],"data_offsets":[0,{FAR}]}},"a":{{"dtype":"F32","shape":[2],"data_offsets":[{FAR},{end}]}}}}"#
+    );
+    let header = format!("{header:width$}", width = header.len().next_multiple_of(8));
+    let mut file = File::create(&path)?;
+    std::io::Write::write_all(&mut file, &(header.len() as u64).to_le_bytes())?;
+    std::io::Write::write_all(&mut file, header.as_bytes())?;
+    std::io::Seek::seek(&mut file, std::io::SeekFrom::Current(FAR as i64))?;
+    std::io::Write::write_all(&mut file, &bytes)?;
+    let file = TensorFile::open(&path)?;
+    assert!(file.tensor("a")?.is_some_and(|read| read.equal(&expected)));
     Ok(())
 }
 

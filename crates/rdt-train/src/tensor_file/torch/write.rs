@@ -95,10 +95,12 @@ fn tuple(out: &mut Vec<u8>, values: &[i64]) {
     out.push(b't');
 }
 
-/// An archive of any pickle and storages: what a test wants to have refused.
+/// An archive of any pickle and storages, beginning at byte `start` of the file: what a test
+/// wants to have refused, or to lie behind 4 GiB of nothing.
 #[cfg(test)]
-pub(super) fn archive(file: File, pickle: &[u8], storages: &[[u8; 8]]) -> io::Result<()> {
-    let mut zip = Zip::new(file);
+pub(super) fn archive(mut file: File, start: u64, pickle: &[u8], storages: &[[u8; 8]]) -> io::Result<()> {
+    io::Seek::seek(&mut file, io::SeekFrom::Start(start))?;
+    let mut zip = Zip { written: start, ..Zip::new(file) };
     zip.member("data.pkl", pickle)?;
     for (number, storage) in storages.iter().enumerate() {
         zip.member(&format!("data/{number}"), storage)?;

@@ -3,7 +3,8 @@
 Both build the same network on the same made-up batch (random tokens, no encoders, no data) and do
 what a step is: loss, gradient, clipping to norm 1, AdamW, moving average. They take turns in
 blocks of a few steps, so that what else the machine does falls on both. Printed: the
-medians, and the median of the ratios of neighbouring blocks. See README.md.
+medians and the median of the ratios of neighbouring blocks, in wall time and in CPU time of the
+whole process (the one to look at where other things run). See README.md.
 """
 
 import argparse
@@ -55,7 +56,7 @@ class Ours:
         line = self.process.stdout.readline()
         if not line:
             sys.exit("our half ended; what it said is above")
-        return [float(word) for word in line.split()]
+        return [tuple(map(float, word.split("/"))) for word in line.split()]
 
     def end(self):
         self.process.stdin.close()
@@ -125,11 +126,11 @@ class Theirs:
     def steps(self, count):
         seconds = []
         for _ in range(count):
-            started = time.perf_counter()
+            started, cpu = time.perf_counter(), time.process_time()
             self.step()
             if self.device.type == "cuda":
                 self.torch.cuda.synchronize()
-            seconds.append(time.perf_counter() - started)
+            seconds.append((time.perf_counter() - started, time.process_time() - cpu))
         return seconds
 
 
@@ -140,7 +141,6 @@ def main():
     for half in halves.values():
         half.steps(args.warm_up)
     taken = {name: [] for name in halves}
-    ratios = []
     for turn in range(args.rounds):
         # The order changes, so that neither always comes second.
         names = list(halves) if turn % 2 == 0 else list(halves)[::-1]
@@ -148,15 +148,18 @@ def main():
             # The other half's threads stop spinning first.
             time.sleep(0.3)
             taken[name].append(halves[name].steps(args.block))
-        block = {name: statistics.median(taken[name][-1]) for name in halves}
-        ratios.append(block["ours"] / block["rdt"])
     halves["ours"].end()
-    result = {
-        name: round(1000 * statistics.median(second for block in blocks for second in block), 2)
-        for name, blocks in taken.items()
-    }
-    result = {"ours_ms": result["ours"], "rdt_ms": result["rdt"], "ratio": round(statistics.median(ratios), 4),
-              "ratio_lowest": round(min(ratios), 4), "ratio_highest": round(max(ratios), 4)}
+    result = {}
+    for which, clock in enumerate(["wall", "cpu"]):
+        block = {
+            name: [statistics.median(step[which] for step in turn) for turn in turns]
+            for name, turns in taken.items()
+        }
+        ratios = [ours / rdt for ours, rdt in zip(block["ours"], block["rdt"])]
+        for name, medians in block.items():
+            result[f"{name}_{clock}_ms"] = round(1000 * statistics.median(medians), 2)
+        result[f"{clock}_ratio"] = round(statistics.median(ratios), 4)
+        result[f"{clock}_ratios"] = [round(min(ratios), 4), round(max(ratios), 4)]
     if args.json:
         print(json.dumps(result))
     else:

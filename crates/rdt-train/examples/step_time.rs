@@ -4,8 +4,9 @@
 //! Builds the network of a configuration file, optionally with another width, depth and number of
 //! heads, and takes steps on one made-up batch: loss, gradient, clipping, AdamW, moving average.
 //! Encoders and data are left out, as they are in the other half. Each line on standard input is a
-//! number of steps; each is answered by a line with the seconds that each of them took. At the
-//! end of the input it prints the peak of memory.
+//! number of steps; each is answered by a line with the seconds that each of them took, `wall/cpu`:
+//! on a busy machine, CPU time over all threads varies less. At the end of the input it prints
+//! the peak of memory.
 
 use std::error::Error;
 use std::io::{BufRead, Write};
@@ -99,6 +100,12 @@ impl Options {
     }
 }
 
+/// CPU time of the process so far.
+fn cpu_seconds() -> f64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
+}
+
 fn main() -> Result<(), Box<dyn Error>> {
     let options = Options::parse()?;
     let mut config = Config::from_file(&options.config)?;
@@ -134,11 +141,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     for line in std::io::stdin().lock().lines() {
         let mut seconds = Vec::new();
         for _ in 0..line?.trim().parse()? {
-            let started = Instant::now();
+            let (started, cpu) = (Instant::now(), cpu_seconds());
             let loss = trainer.accumulate_encoded(&made_up, micro_step)?;
             let (loss, _) = trainer.update(&[loss], 1e-4)?.wait()?;
             assert!(loss.is_finite(), "step {micro_step}: loss {loss}");
-            seconds.push(started.elapsed().as_secs_f64().to_string());
+            seconds.push(format!("{}/{}", started.elapsed().as_secs_f64(), cpu_seconds() - cpu));
             micro_step += 1;
         }
         println!("{}", seconds.join(" "));

@@ -11,6 +11,7 @@ mod kill;
 mod loader;
 mod made;
 mod memory;
+mod mixing;
 mod support;
 mod train;
 mod units;

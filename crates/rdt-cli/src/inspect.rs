@@ -12,6 +12,7 @@ macro_rules! say {
 pub mod dataset_stat;
 pub mod export;
 pub mod locate;
+pub mod mixing;
 pub mod number;
 pub mod parallel;
 pub mod sample;

@@ -7,11 +7,13 @@
 mod canvas;
 mod columns;
 mod loss;
+mod mixing;
 mod sample;
 
 use std::path::{Path, PathBuf};
 
 pub use loss::loss_curve;
+pub use mixing::mixing;
 pub use sample::sample;
 
 /// A picture that could not be made.

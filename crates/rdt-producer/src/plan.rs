@@ -4,7 +4,6 @@
 //! the content of a chunk is computed when it is asked for.
 
 use std::collections::BTreeSet;
-use std::num::NonZeroU32;
 use std::ops::Range;
 
 use rdt_buffer::ChunkId;
@@ -17,12 +16,10 @@ use crate::error::ProducerError;
 use crate::event::StopFlag;
 use crate::options::{Options, Sampling};
 use crate::sources::{Fingerprint, Sources};
-use crate::spread::{Dealing, Spread, group};
+use crate::spread::{Spread, deal, group};
 
 /// Draws that are counted before the stop flag is looked at again.
 const DRAWS_BETWEEN_LOOKS: u64 = 1 << 16;
-/// The stream of random numbers that deals runs to chunks; the draws of random sampling have 0, 1.
-const SPREAD_STREAM: u64 = 2;
 
 /// The plan of a fill.
 #[derive(Debug)]
@@ -349,20 +346,12 @@ impl Plan {
         }
         let open = group(chunk, self.chunk_count(), spread.chunks.get());
         let samples = open.start * size..(open.end * size).min(self.samples);
-        let count = NonZeroU32::new((open.end - open.start) as u32).unwrap_or(NonZeroU32::MIN);
-        let mut dealing = Dealing::new(draw::bits(self.settings.seed, SPREAD_STREAM, open.start), count);
-        let mut dealt: Vec<(u32, usize, Range<u32>)> = Vec::new();
-        for (episode, steps) in self.stretches(samples.start, samples.end) {
-            for run in spread.runs(steps) {
-                dealt.push((dealing.chunk_of(dealt.len() as u64), episode, run));
-            }
-        }
-        // Stable, and the runs are in order: a chunk's are as well.
-        dealt.sort_by_key(|(column, ..)| *column);
+        let dealt =
+            deal(spread, self.settings.seed, open.clone(), self.stretches(samples.start, samples.end));
         let wanted = (chunk - open.start) * size..(chunk - open.start + 1) * size;
         let mut position = 0;
         let mut kept: Vec<(usize, Range<u32>)> = Vec::new();
-        for (_, episode, run) in dealt {
+        for (episode, run) in dealt {
             let length = u64::from(run.end - run.start);
             let from = wanted.start.saturating_sub(position).min(length) as u32;
             let to = wanted.end.saturating_sub(position).min(length) as u32;

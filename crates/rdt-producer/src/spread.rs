@@ -15,6 +15,9 @@ use crate::draw;
 /// an episode share the frames of their windows.
 pub const DEFAULT_RUN_LENGTH: NonZeroU32 = NonZeroU32::new(32).unwrap();
 
+/// The stream of random numbers that deals runs; the draws of random sampling have 0 and 1.
+const STREAM: u64 = 2;
+
 /// How steps are spread over chunks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Spread {
@@ -96,6 +99,27 @@ pub fn group(chunk: u64, total: u64, open: u32) -> Range<u64> {
         group += 1;
     }
     start(group)..start(group + 1)
+}
+
+/// The runs of `stretches` (steps of episodes, whatever names those) dealt to the chunks `open`,
+/// laid end to end chunk after chunk: chunks are full where this is cut at multiples of their size.
+pub fn deal<E: Copy>(
+    spread: Spread,
+    seed: u64,
+    open: Range<u64>,
+    stretches: impl IntoIterator<Item = (E, Range<u32>)>,
+) -> Vec<(E, Range<u32>)> {
+    let count = u32::try_from(open.end - open.start).ok().and_then(NonZeroU32::new);
+    let mut dealing = Dealing::new(draw::bits(seed, STREAM, open.start), count.unwrap_or(NonZeroU32::MIN));
+    let mut dealt: Vec<(u32, (E, Range<u32>))> = Vec::new();
+    for (episode, steps) in stretches {
+        for run in spread.runs(steps) {
+            dealt.push((dealing.chunk_of(dealt.len() as u64), (episode, run)));
+        }
+    }
+    // Stable, and the runs are in order: a chunk's are as well.
+    dealt.sort_by_key(|(chunk, _)| *chunk);
+    dealt.into_iter().map(|(_, run)| run).collect()
 }
 
 #[cfg(test)]

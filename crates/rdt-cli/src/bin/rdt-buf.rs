@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use rdt_cli::exit::{Outcome, code};
-use rdt_cli::inspect::{dataset_stat, export, sample, show, stat, verify};
+use rdt_cli::inspect::{dataset_stat, export, mixing, sample, show, stat, verify};
 
 /// Inspects a buffer; never changes it.
 #[derive(Debug, Parser)]
@@ -72,6 +72,23 @@ Examples:
   rdt-buf dataset-stat buffer --out dataset_stat.json
   rdt-buf dataset-stat buffer --out RoboticsDiffusionTransformer/configs/dataset_stat.json --merge";
 
+const EXAMPLES_MIXING: &str = "\
+Examples:
+  rdt-buf mixing buffer --png mixing.png                  our orders and other loaders' on this buffer
+  rdt-buf mixing buffer --order windowed --window 32      one order
+  rdt-buf mixing --synthetic 1024x256 --spread 64 --run-length 32
+  rdt-buf mixing --synthetic 2000000x250                  half a billion samples: the first 4,194,304 of each epoch
+
+For each order, over all full batches of all epochs looked at:
+  episodes    mean number of distinct episodes in a batch; p1: what one batch in a hundred does not exceed
+  of unif.    that mean as a share of what draws without replacement from the whole buffer give on average
+  64 bat.     the same share for 64 batches in a row taken as one: what a window hides from one batch
+  neighbours  how often the next sample is of the same episode, divided by how often it would be by chance
+  pairs       how often two samples of a batch are in one batch again in the next epoch, divided by chance
+  covered     share of the buffer's samples that an epoch delivers
+Other loaders' algorithms see the same episodes in order, as their own formats would have them, in shards of
+the buffer's chunk size. --json names the source of each. docs/mixing.md says why these figures and no others.";
+
 #[derive(Debug, Subcommand)]
 enum Command {
     /// What is in a buffer: samples, data sets, coverage, bytes, what was left out
@@ -89,6 +106,9 @@ enum Command {
     /// Write the whole buffer in RDT's own layout
     #[command(after_help = EXAMPLES_EXPORT)]
     Export(export::Args),
+    /// Measure how well orders mix the buffer's episodes, ours and other loaders'
+    #[command(after_help = EXAMPLES_MIXING)]
+    Mixing(mixing::Args),
     /// Write RDT's dataset_stat.json
     #[command(after_help = EXAMPLES_DATASET_STAT)]
     DatasetStat(dataset_stat::Args),
@@ -105,6 +125,7 @@ fn run(command: &Command) -> anyhow::Result<Outcome> {
         Command::Show(args) => show::run(args),
         Command::Sample(args) => sample::run(args),
         Command::Export(args) => export::run(args),
+        Command::Mixing(args) => mixing::run(args),
         Command::DatasetStat(args) => dataset_stat::run(args),
     }
 }

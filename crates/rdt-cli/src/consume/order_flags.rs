@@ -40,7 +40,15 @@ impl OrderFlags {
     /// # Errors
     /// Wrong usage: a window for an order that has none, or where there are no chunks.
     pub fn kind(self, buffer: Option<&Buffer>) -> anyhow::Result<OrderKind> {
-        match (self.order, self.window, buffer) {
+        self.of_chunks(buffer.map(|buffer| buffer.manifest().chunk_size))
+    }
+
+    /// As [`OrderFlags::kind`], of chunks of so many samples.
+    ///
+    /// # Errors
+    /// As [`OrderFlags::kind`].
+    pub fn of_chunks(self, chunk_size: Option<u32>) -> anyhow::Result<OrderKind> {
+        match (self.order, self.window, chunk_size) {
             (OrderName::Uniform, None, _) => Ok(OrderKind::Uniform),
             (OrderName::Uniform, Some(_), _) => Err(Usage::new(
                 "--window is given with --order uniform, which has all chunks open; expected --order windowed",
@@ -48,9 +56,9 @@ impl OrderFlags {
             (OrderName::Windowed, _, None) => Err(Usage::new(
                 "--order windowed is given with --load-from-hdf5, which has no chunks; expected a --buffer",
             )),
-            (OrderName::Windowed, window, Some(buffer)) => {
+            (OrderName::Windowed, window, Some(chunk_size)) => {
                 let window = window.and_then(NonZeroU32::new).unwrap_or(DEFAULT_WINDOW);
-                Ok(OrderKind::Windowed { window, chunk_size: buffer.manifest().chunk_size })
+                Ok(OrderKind::Windowed { window, chunk_size })
             }
         }
     }

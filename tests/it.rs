@@ -6,6 +6,7 @@ mod cut;
 mod direct;
 mod fill;
 mod frame_size;
+mod image_delivery;
 mod inspect;
 mod kill;
 mod loader;

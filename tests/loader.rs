@@ -119,16 +119,31 @@ fn wrong_orders_are_code_2() {
 
 #[test]
 fn bench_reports_what_is_promised() {
-    for stage in ["frames", "pixel"] {
+    for stage in ["raw", "frames", "pixel", "batch"] {
         let report = run("bench", &["--stage", stage, "--batch-size", "4", "--image-size", "32", "--json"])
             .expect(0)
             .json();
-        for key in ["samples_per_s", "cpu_ms_per_sample", "bytes_per_s"] {
-            assert!(report[key].as_f64().is_some_and(|value| value > 0.0), "{stage} {key}: {report}");
+        let keys = ["samples_per_s", "cpu_ms_per_sample", "bytes_per_s", "first_batch_ms", "peak_rss_bytes"];
+        let is_positive = |value: &serde_json::Value| value.as_f64().is_some_and(|value| value > 0.0);
+        for key in keys {
+            assert!(is_positive(&report[key]), "{stage} {key}: {report}");
+        }
+        let limit = &report["limit"];
+        for figures in [&report, &limit["memcpy"], &limit["memcpy_and_checksum"]] {
+            for key in ["p50", "p95", "p99"] {
+                assert!(is_positive(&figures["batch_ms"][key]), "{stage} {key}: {report}");
+            }
+            keys[..3].iter().for_each(|key| assert!(is_positive(&figures[key]), "{stage} {key}: {report}"));
+        }
+        for key in ["batches_ready", "samples_waiting", "taker_waited_ms"] {
+            assert!(report["queues"][key].as_f64().is_some(), "{stage} {key}: {report}");
         }
         assert_eq!((report["stage"].as_str(), report["replaced"].as_u64()), (Some(stage), Some(0)));
         assert_eq!(report["samples"].as_u64(), Some(SAMPLES / 4 * 4));
     }
+    // Whether a cache can be dropped depends on the file system: it is said where it was not.
+    let cold = run("bench", &["--batch-size", "4", "--stage", "raw", "--cache", "cold", "--json"]).expect(0);
+    assert_eq!(cold.json()["cache"], "cold");
     let text = run("bench", &["--batch-size", "100", "--stage", "frames"]).expect(0).stdout;
     assert!(text.contains("samples/s"), "{text}");
     run("bench", &["--batch-size", "0"]).expect(2).says(&["--batch-size"]);

@@ -41,6 +41,9 @@ pub enum Delivery {
     },
     /// Decoded, upright RGB frames of their own size, for preprocessing elsewhere.
     Frames,
+    /// The stored bytes of frames, their checksums compared, not decoded: for measuring how fast a
+    /// buffer can be read at all.
+    Stored,
 }
 
 /// A decoded frame; of no size where the image is invalid.
@@ -50,7 +53,7 @@ pub struct FrameImage {
     pub height: usize,
     /// Columns.
     pub width: usize,
-    /// `(height, width, 3)`, RGB.
+    /// `(height, width, 3)`, RGB; of [`Delivery::Stored`] the stored bytes.
     pub pixels: Vec<u8>,
 }
 
@@ -72,7 +75,7 @@ pub struct SampleRecord {
     /// For each image, in the order of [`Batch::images`], whether it shows a frame; the others
     /// are background.
     pub image_valid: Vec<bool>,
-    /// For [`Delivery::Frames`]: the images, in the order of [`Batch::images`]; else empty.
+    /// For [`Delivery::Frames`] and [`Delivery::Stored`]: the images, in the order of [`Batch::images`]; else empty.
     pub frames: Vec<FrameImage>,
 }
 
@@ -228,7 +231,7 @@ impl Store {
     pub(crate) fn new(samples: usize, shape: &BatchShape, delivery: Delivery) -> Self {
         let image_bytes = match delivery {
             Delivery::Pixel { size } => shape.images() * 3 * size * size,
-            Delivery::Frames => 0,
+            Delivery::Frames | Delivery::Stored => 0,
         };
         Self {
             state: Rows::zeroed(samples, STATE_DIM),

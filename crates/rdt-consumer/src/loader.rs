@@ -114,7 +114,7 @@ impl Loader {
         check_shape(&source, options.shape)?;
         let side = match options.delivery {
             Delivery::Pixel { size } => Some(size),
-            Delivery::Frames => None,
+            Delivery::Frames | Delivery::Stored => None,
         };
         prepared::check(source.frame_size(), side, &options.conditioning)?;
         let order = match &options.selection {
@@ -275,6 +275,7 @@ impl Loader {
         }
         self.statistics.ready +=
             self.building.iter().take_while(|building| building.missing == 0).count() as u64;
+        self.statistics.queued += self.jobs.as_ref().map_or(0, |jobs| jobs.len() as u64);
         if let Err(error) = self.finish_front() {
             return Some(Err(error));
         }

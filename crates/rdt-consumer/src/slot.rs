@@ -24,7 +24,7 @@ pub(crate) struct SlotFiller {
 #[derive(Debug)]
 enum ImageFiller {
     Pixel { preprocessor: Box<Preprocessor>, frame: Vec<u8> },
-    Frames,
+    Frames { decode: bool },
 }
 
 impl SlotFiller {
@@ -37,7 +37,8 @@ impl SlotFiller {
             Delivery::Pixel { size } => {
                 ImageFiller::Pixel { preprocessor: Box::new(Preprocessor::new(size)?), frame: Vec::new() }
             }
-            Delivery::Frames => ImageFiller::Frames,
+            Delivery::Frames => ImageFiller::Frames { decode: true },
+            Delivery::Stored => ImageFiller::Frames { decode: false },
         };
         let action_mask = vec![0; shape.action_rows];
         Ok(Self { shape, decoder: FrameDecoder::new(), images, conditioner, action_mask })
@@ -114,12 +115,18 @@ impl SlotFiller {
                     watch.lap(Stage::Preprocess);
                 }
             }
-            ImageFiller::Frames => {
+            ImageFiller::Frames { decode } => {
                 slot.record.frames.resize_with(history * cameras, FrameImage::default);
                 for (index, image) in slot.record.frames.iter_mut().enumerate() {
                     let frame = shown_frame(conditioner, index);
                     slot.record.image_valid[index] = frame.is_some();
                     match frame {
+                        Some(frame) if !*decode => {
+                            (image.height, image.width) =
+                                (frame.form.height as usize, frame.form.width as usize);
+                            image.pixels.clear();
+                            image.pixels.extend_from_slice(frame.bytes()?);
+                        }
                         Some(frame) => {
                             let (height, width) = self.decoder.decode(&frame, &mut image.pixels)?;
                             (image.height, image.width) = (height as usize, width as usize);

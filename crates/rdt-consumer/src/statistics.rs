@@ -18,6 +18,8 @@ pub struct LoaderStatistics {
     pub waited: Duration,
     /// Whole batches that were ready when one was asked for, summed up over `batches`.
     pub ready: u64,
+    /// Samples that no thread had begun when a batch was asked for, summed up over `batches`.
+    pub queued: u64,
     /// Time that threads waited for work: the loader is ahead if this grows.
     pub idle: Duration,
     /// Time to find samples and announce coming ones to the kernel; opening chunks included.

@@ -1,8 +1,9 @@
 //! The edge between plain memory and tensors: each array of a batch is copied once.
 
 use rdt_consumer::Position;
-use tch::{Device, Tensor};
+use tch::Tensor;
 
+use crate::device_resize::DeviceResizer;
 use crate::encoder::image::ImageEncoder;
 use crate::encoder::language::LanguageEncoder;
 use crate::error::TrainError;
@@ -49,7 +50,7 @@ impl TrainingBatch for rdt_consumer::Batch {
             state: self.state(),
             state_mask: self.state_mask(),
             actions: self.actions(),
-            images: HostImages::Pixel(self.images()),
+            images: HostImages::of(self),
             control_freq: samples.iter().map(|sample| sample.ctrl_freq).collect(),
             instructions: samples.iter().map(|sample| sample.instruction.as_str()).collect(),
             state_norm: self.state_norm(),
@@ -83,36 +84,46 @@ impl HostBatch<'_> {
         self.samples.is_empty()
     }
 
-    /// Copies the arrays to the device and runs the frozen encoders there.
-    ///
-    /// `images` (count, side) says how many images a sample has and how large they are.
+    /// The arrays on the device: state and its mask (B, 1, 128), actions (B, horizon, 128), and
+    /// `images` images a sample, prepared (B * images, 3, side, side).
     ///
     /// # Errors
     /// The arrays are not of the configured shape, or the memory is not there.
-    pub fn to_device(
-        &self,
-        (images, side): (i64, i64),
-        image_encoder: &dyn ImageEncoder,
-        language_encoder: &dyn LanguageEncoder,
-        device: Device,
-    ) -> Result<DeviceBatch, TrainError> {
-        let count = self.len();
+    pub fn tensors(&self, images: i64, resizer: &DeviceResizer) -> Result<[Tensor; 4], TrainError> {
+        let (count, device) = (self.len(), resizer.device());
         let rows = |values: &[f32]| -> Result<Tensor, TrainError> {
             let width = rdt_schema::STATE_DIM as i64;
             let rows = values.len() as i64 / (count * width).max(1);
             Ok(late::upload(values, &[count, rows, width], device)?)
         };
-        let pixels = self.images.to_device(count * images, side, device)?;
+        let pixels = self.images.to_device(count * images, resizer)?;
+        Ok([rows(self.state)?, rows(self.state_mask)?, rows(self.actions)?, pixels])
+    }
+
+    /// Copies the arrays to the device and runs the frozen encoders there.
+    ///
+    /// `images` says how many images a sample has, and what prepares them.
+    ///
+    /// # Errors
+    /// The arrays are not of the configured shape, or the memory is not there.
+    pub fn to_device(
+        &self,
+        (images, resizer): (i64, &DeviceResizer),
+        image_encoder: &dyn ImageEncoder,
+        language_encoder: &dyn LanguageEncoder,
+    ) -> Result<DeviceBatch, TrainError> {
+        let count = self.len();
+        let [state, mask, actions, pixels] = self.tensors(images, resizer)?;
         let tokens = image_encoder.encode(&pixels)?;
         let language = language_encoder.encode(&self.instructions)?;
         let conditions = Conditions {
             language: language.tokens,
             language_usable: Some(language.usable),
             images: tokens.f_view([count, images * image_encoder.tokens(), image_encoder.width()])?,
-            control_freq: late::upload(&self.control_freq, &[count], device)?,
-            state: rows(self.state)?,
-            mask: rows(self.state_mask)?,
+            control_freq: late::upload(&self.control_freq, &[count], resizer.device())?,
+            state,
+            mask,
         };
-        Ok(DeviceBatch { conditions, actions: rows(self.actions)? })
+        Ok(DeviceBatch { conditions, actions })
     }
 }

@@ -47,6 +47,9 @@ pub enum TrainError {
         /// What should be there, and what to do.
         expected: String,
     },
+    /// A frame, or an image size, that cannot be prepared.
+    #[error(transparent)]
+    Image(#[from] rdt_image::ImageError),
     /// Loss or gradient became infinite or not a number.
     #[error(
         "step {step}: {what} is {value}; the step was not applied and the samples of its batch are listed in {}; \

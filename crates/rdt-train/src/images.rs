@@ -1,11 +1,15 @@
 //! The images of a batch, from plain memory to what the image encoder takes.
 //!
 //! Levels travel as bytes; they become floating point as late as possible, since that makes four
-//! bytes of one. Values are those of RDT's preprocessing.
+//! bytes of one. Values are those of RDT's preprocessing; of frames that are prepared on the
+//! device, within a level of them.
 
-use rdt_image::normalise;
+use std::collections::BTreeMap;
+
+use rdt_image::{BACKGROUND, normalise};
 use tch::{Device, Kind, TchError, Tensor};
 
+use crate::device_resize::DeviceResizer;
 use crate::error::TrainError;
 use crate::host_memory;
 use crate::late;
@@ -15,15 +19,48 @@ use crate::late;
 pub enum HostImages<'a> {
     /// `(B, images, side, side, 3)`: RGB, padded and resized for the encoder.
     Pixel(&'a [u8]),
+    /// For each image of the batch in order the frame to prepare, none where it shows the background.
+    Frames(Vec<Option<HostFrame<'a>>>),
 }
 
-impl HostImages<'_> {
-    /// `(count, 3, side, side)`, f32, on the device: each level `(x / 255 - 0.5) / 0.5`, bit-equal to
-    /// RDT's on the CPU.
+/// A frame in plain memory.
+#[derive(Debug, Clone, Copy)]
+pub struct HostFrame<'a> {
+    /// Rows.
+    pub height: usize,
+    /// Columns.
+    pub width: usize,
+    /// `(height, width, 3)`, RGB.
+    pub pixels: &'a [u8],
+}
+
+impl<'a> HostImages<'a> {
+    /// Those of a batch.
+    pub fn of(batch: &'a rdt_consumer::Batch) -> Self {
+        match batch.delivery() {
+            rdt_consumer::Delivery::Pixel { .. } => Self::Pixel(batch.images()),
+            // Stored bytes are not for training: they are refused where their number is no frame's.
+            rdt_consumer::Delivery::Frames | rdt_consumer::Delivery::Stored => Self::Frames(
+                batch
+                    .samples()
+                    .iter()
+                    .flat_map(|sample| sample.frames.iter().zip(&sample.image_valid))
+                    .map(|(frame, &is_valid)| {
+                        let rdt_consumer::FrameImage { height, width, pixels } = frame;
+                        is_valid.then_some(HostFrame { height: *height, width: *width, pixels })
+                    })
+                    .collect(),
+            ),
+        }
+    }
+
+    /// `(count, 3, side, side)`, f32, on the device of `resizer`: each level `(x / 255 - 0.5) / 0.5`,
+    /// bit-equal to RDT's where they were prepared on the CPU.
     ///
     /// # Errors
-    /// The bytes are not `count` images of that side, or the memory is not there.
-    pub fn to_device(&self, count: i64, side: i64, device: Device) -> Result<Tensor, TrainError> {
+    /// They are not `count` images, or not of that side; or the memory is not there.
+    pub fn to_device(&self, count: i64, resizer: &DeviceResizer) -> Result<Tensor, TrainError> {
+        let (side, device) = (resizer.side(), resizer.device());
         match self {
             Self::Pixel(levels) => {
                 let expected = count * side * side * 3;
@@ -36,11 +73,54 @@ impl HostImages<'_> {
                     Ok(normalised_on_cpu(levels, count, side)?)
                 } else {
                     let levels = late::upload(levels, &[count, side, side, 3], device)?;
-                    Ok(normalised(&levels.f_permute([0, 3, 1, 2])?)?)
+                    Ok(normalised(&levels.f_permute([0, 3, 1, 2])?.f_contiguous()?)?)
                 }
+            }
+            Self::Frames(frames) => {
+                if frames.len() as i64 != count {
+                    let message = format!("{} images, expected {count}", frames.len());
+                    return Err(TchError::Shape(message).into());
+                }
+                prepared_on_device(frames, resizer)
             }
         }
     }
+}
+
+/// Places in the batch, and pixels.
+type Frames<'a> = Vec<(i64, &'a [u8])>;
+
+/// Frames of each size go up in one piece and are prepared together; the others show the background.
+fn prepared_on_device(
+    frames: &[Option<HostFrame<'_>>],
+    resizer: &DeviceResizer,
+) -> Result<Tensor, TrainError> {
+    let (side, device) = (resizer.side(), resizer.device());
+    let mut sizes: BTreeMap<(usize, usize), Frames<'_>> = BTreeMap::new();
+    for (place, frame) in (0..).zip(frames) {
+        if let Some(HostFrame { height, width, pixels }) = frame {
+            if pixels.len() != height * width * 3 {
+                let (height, width, found) = (*height, *width, pixels.len());
+                let expected = height * width * 3;
+                return Err(rdt_image::ImageError::Image { height, width, found, expected }.into());
+            }
+            sizes.entry((*height, *width)).or_default().push((place, pixels));
+        }
+    }
+    let background = f64::from(rdt_image::normalised(BACKGROUND));
+    let shape = [frames.len() as i64, 3, side, side];
+    let mut images = Tensor::f_full(shape, background, (Kind::Float, device))?;
+    let mut packed = Vec::new();
+    for ((height, width), group) in sizes {
+        packed.clear();
+        group.iter().for_each(|(_, pixels)| packed.extend_from_slice(pixels));
+        let places: Vec<i64> = group.iter().map(|&(place, _)| place).collect();
+        let shape = [places.len() as i64, height as i64, width as i64, 3];
+        let prepared = resizer.prepare(&late::upload(&packed, &shape, device)?)?;
+        let places = late::upload(&places, &[places.len() as i64], device)?;
+        images = images.f_index_copy_(0, &places, &prepared)?;
+    }
+    Ok(images)
 }
 
 /// One pass, straight into the tensor's memory.
@@ -71,7 +151,7 @@ mod tests {
     #[test]
     fn both_ways_normalise_bit_equally() -> Result<(), Box<dyn std::error::Error>> {
         let levels: Vec<u8> = (0..2 * 3 * 16 * 16).map(|place| (place * 7 % 256) as u8).collect();
-        let fused = HostImages::Pixel(&levels).to_device(2, 16, Device::Cpu)?;
+        let fused = HostImages::Pixel(&levels).to_device(2, &DeviceResizer::new(16, Device::Cpu))?;
         assert_eq!(fused.size(), [2, 3, 16, 16]);
         let stepwise = normalised(&Tensor::from_slice(&levels).view([2, 16, 16, 3]).permute([0, 3, 1, 2]))?;
         assert!(fused.equal(&stepwise));
@@ -83,6 +163,34 @@ mod tests {
 
     #[test]
     fn bytes_of_another_shape_are_refused() {
-        assert!(HostImages::Pixel(&[0; 11]).to_device(1, 2, Device::Cpu).is_err());
+        let resizer = DeviceResizer::new(2, Device::Cpu);
+        assert!(HostImages::Pixel(&[0; 11]).to_device(1, &resizer).is_err());
+        assert!(HostImages::Frames(vec![None]).to_device(2, &resizer).is_err());
+    }
+
+    #[test]
+    fn frames_of_several_sizes_come_out_in_their_places() -> Result<(), Box<dyn std::error::Error>> {
+        let pixels = |length: usize| -> Vec<u8> { (0..length * 3).map(|at| (at * 31 % 255) as u8).collect() };
+        let (wide, square, prepared) = (pixels(4 * 9), pixels(6 * 6), pixels(8 * 8));
+        let frames = vec![
+            Some(HostFrame { height: 4, width: 9, pixels: &wide }),
+            None,
+            Some(HostFrame { height: 6, width: 6, pixels: &square }),
+            Some(HostFrame { height: 8, width: 8, pixels: &prepared }),
+            Some(HostFrame { height: 4, width: 9, pixels: &wide }),
+        ];
+        let resizer = DeviceResizer::new(8, Device::Cpu);
+        let images = HostImages::Frames(frames.clone()).to_device(5, &resizer)?;
+        let mut preprocessor = rdt_image::Preprocessor::new(8)?;
+        for (place, frame) in (0..).zip(&frames) {
+            let mut expected = vec![preprocessor.background_value(); 3 * 8 * 8];
+            if let Some(HostFrame { height, width, pixels }) = *frame {
+                preprocessor.pixel(rdt_image::Picture::new(height, width, pixels)?, &mut expected);
+            }
+            let expected = Tensor::from_slice(&expected).view([3, 8, 8]);
+            let off = (images.get(place) - expected).abs().max().double_value(&[]);
+            assert!(off <= 1.01 * 2.0 / 255.0, "image {place} is off by {off}");
+        }
+        Ok(())
     }
 }

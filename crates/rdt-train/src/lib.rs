@@ -14,6 +14,7 @@ pub mod batch;
 pub mod block;
 pub mod checkpoint;
 pub mod device;
+pub mod device_resize;
 pub mod diffusion;
 pub mod ema;
 pub mod embedder;

@@ -5,6 +5,7 @@ use rdt_schema::Config;
 use tch::{Device, Kind, Tensor};
 
 use crate::batch::{DeviceBatch, HostBatch, TrainingBatch};
+use crate::device_resize::DeviceResizer;
 use crate::diffusion::{self, Draw, NoiseSchedule};
 use crate::encoder::EncoderFolders;
 use crate::encoder::image::ImageEncoder;
@@ -24,7 +25,7 @@ pub struct Policy {
     seed: u64,
     device: Device,
     kind: Kind,
-    image_side: i64,
+    resizer: DeviceResizer,
     network: Rdt,
     noise_schedule: NoiseSchedule,
     solver: DpmSolver,
@@ -62,12 +63,12 @@ impl Policy {
         let scheduler = &config.model.noise_scheduler;
         let noise_schedule = NoiseSchedule::new(scheduler.num_train_timesteps, device)?;
         let solver = DpmSolver::new(&noise_schedule, scheduler.num_inference_timesteps)?;
-        let image_side = config.model.vision.image_size.into();
+        let resizer = DeviceResizer::new(config.model.vision.image_size.into(), device);
         let policy = Self {
             seed,
             device,
             kind,
-            image_side,
+            resizer,
             network,
             noise_schedule,
             solver,
@@ -91,8 +92,8 @@ impl Policy {
 
     fn encode(&self, batch: &HostBatch<'_>) -> Result<DeviceBatch, TrainError> {
         let shape = self.network.shape();
-        let images = (shape.image_grid[0] * shape.image_grid[1], self.image_side);
-        batch.to_device(images, self.image_encoder.as_ref(), self.language_encoder.as_ref(), self.device)
+        let images = (shape.image_grid[0] * shape.image_grid[1], &self.resizer);
+        batch.to_device(images, self.image_encoder.as_ref(), self.language_encoder.as_ref())
     }
 
     /// Loss of a batch, and adds the gradient of `share` times it to `sum`; noise and timesteps are

@@ -54,7 +54,6 @@ unsafe extern "C" {
     fn rdt_await(mark: *mut Event) -> *mut c_char;
     fn rdt_forget(mark: *mut Event);
     fn rdt_allow_tf32(allowed: bool);
-    #[cfg(test)]
     fn rdt_tf32_allowed() -> bool;
     fn rdt_peak_bytes(index: c_int, bytes: *mut i64) -> *mut c_char;
     fn rdt_free(text: *mut c_char);
@@ -201,7 +200,6 @@ pub(crate) fn allow_tf32(allowed: bool) {
 }
 
 /// Whether they may.
-#[cfg(test)]
 pub(crate) fn tf32_allowed() -> bool {
     // SAFETY: reads a number of libtorch's context; no pointers.
     unsafe { rdt_tf32_allowed() }

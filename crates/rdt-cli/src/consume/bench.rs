@@ -5,7 +5,9 @@
 //! batch memory has been used once, and stops while further batches are being built, so that the
 //! work in flight is the same at both ends.
 
+mod limit;
 mod process;
+mod report;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,14 +15,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use rdt_consumer::{
-    Batch, BatchShape, Delivery, LastBatch, Loader, LoaderOptions, LoaderStatistics, OnBadSample, Position,
-    SampleSource,
+    Batch, BatchShape, Delivery, LastBatch, Loader, LoaderOptions, OnBadSample, Position, SampleSource,
 };
 use serde::Serialize;
 
+use crate::consume::image_delivery::ImageDeliveryFlags;
 use crate::consume::order_flags::OrderFlags;
 use crate::consume::source::{ConfigChoice, HowToOpen, OpenedSource, SourceFlags};
 use crate::exit::{Outcome, Usage};
+use report::{Quantiles, Queues, Report, StageTimes};
 
 /// What to measure.
 #[derive(Debug, Clone, clap::Args)]
@@ -55,13 +58,19 @@ pub struct Args {
     #[expect(missing_docs, reason = "clap would show it as the command's description")]
     #[command(flatten)]
     pub order: OrderFlags,
-    /// Read all chunks once before timing, so that they are in the page cache (the default; source files
-    /// are taken as they are)
-    #[arg(long, conflicts_with = "cold")]
+    /// Where the chunks are before timing: all in the page cache, or dropped from it (source files are
+    /// taken as they are)
+    #[arg(long, value_enum, default_value_t = Cache::Warm)]
+    pub cache: Cache,
+    /// The same as --cache warm
+    #[arg(long, hide = true, conflicts_with = "cold")]
     pub warm: bool,
-    /// Drop the chunks from the page cache before timing
-    #[arg(long)]
+    /// The same as --cache cold
+    #[arg(long, hide = true)]
     pub cold: bool,
+    /// Where the batch stage prepares images: on the CPU, or as tensors (on the CPU here, too)
+    #[command(flatten)]
+    pub images: ImageDeliveryFlags,
     /// What happens to a sample that cannot be read
     #[arg(long, value_enum, default_value_t = BadSamples::Skip)]
     pub on_bad_sample: BadSamples,
@@ -79,64 +88,42 @@ pub enum BadSamples {
     Fail,
 }
 
+/// Where the chunks are before timing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cache {
+    /// In the page cache
+    Warm,
+    /// Dropped from it, as far as the system does that
+    Cold,
+}
+
+/// Turns a batch into tensors and gives their bytes; `0` is the side of images.
+pub type ToTensors<'a> = dyn FnMut(&Batch, usize) -> anyhow::Result<u64> + 'a;
+
 /// How far a sample is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
+    /// Vectors, and the stored bytes of frames, checked
+    Raw,
     /// Vectors and decoded u8 frames
     Frames,
-    /// Vectors and preprocessed f32 images, as training takes them
+    /// Vectors and u8 images, padded and resized
     Pixel,
-}
-
-/// The figures. Times in milliseconds; `bytes` are those of the arrays and frames delivered.
-#[derive(Debug, Serialize)]
-struct Report {
-    stage: Stage,
-    workers: usize,
-    batch_size: u32,
-    cache: &'static str,
-    samples: u64,
-    samples_per_s: f64,
-    cpu_ms_per_sample: f64,
-    bytes_per_s: f64,
-    bytes_per_sample: f64,
-    first_batch_ms: f64,
-    batch_ms: Quantiles,
-    peak_rss_bytes: Option<u64>,
-    /// Thread time by stage since the loader's start, milliseconds a sample; waiting for a core
-    /// included.
-    stage_ms_per_sample: StageTimes,
-    /// Times that a sample was replaced because it could not be read, over all epochs loaded.
-    replaced: u64,
-    /// Samples that could not be read, each counted once.
-    bad_samples: u64,
-}
-
-#[derive(Debug, Serialize)]
-struct Quantiles {
-    p50: f64,
-    p95: f64,
-    p99: f64,
-}
-
-#[derive(Debug, Serialize)]
-struct StageTimes {
-    idle: f64,
-    find: f64,
-    rows: f64,
-    decode: f64,
-    preprocess: f64,
+    /// Everything as tensors, images normalised to f32: what the trainer takes
+    Batch,
 }
 
 /// Loads batches and prints how long that took.
 ///
 /// # Errors
 /// The buffer cannot be opened or read, or the options do not fit it.
-pub fn run(args: &Args) -> anyhow::Result<Outcome> {
-    if args.source.load_from_hdf5 && args.cold {
+pub fn run(args: &Args, to_tensors: &mut ToTensors<'_>) -> anyhow::Result<Outcome> {
+    let is_cold = args.cold || args.cache == Cache::Cold;
+    if args.source.load_from_hdf5 && is_cold {
         return Err(Usage::new(
-            "--cold is given with --load-from-hdf5, expected a buffer, whose chunks can be dropped",
+            "--cache cold (--cold) is given with --load-from-hdf5, expected a buffer, whose chunks can be dropped",
         ));
     }
     let source = args.source.open(HowToOpen {
@@ -150,16 +137,16 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
         Some(buffer) => {
             let chunks = 0..buffer.chunk_count();
             let files = chunks.map(|id| buffer.chunk_path(rdt_buffer::ChunkId::new(id as u32)));
-            process::prepare_cache(files, args.cold)?;
-            if args.cold { "cold" } else { "warm" }
+            process::prepare_cache(files, is_cold)?;
+            if is_cold { "cold" } else { "warm" }
         }
         None => "as it was",
     };
-    let report = measure(args, source.samples, options, batches, cache)?;
+    let report = measure(args, source.samples, options, batches, cache, to_tensors)?;
     if args.json {
         println!("{}", serde_json::to_string(&report)?);
     } else {
-        print(&report);
+        report::print(&report);
     }
     Ok(if report.replaced > 0 || source.skipped > 0 { Outcome::Incomplete } else { Outcome::Done })
 }
@@ -194,8 +181,10 @@ fn options(args: &Args, source: &OpenedSource) -> anyhow::Result<(LoaderOptions,
             cameras: usize::from(common.num_cameras),
         },
         delivery: match args.stage {
+            Stage::Raw => Delivery::Stored,
             Stage::Frames => Delivery::Frames,
             Stage::Pixel => Delivery::Pixel { size: args.image_size },
+            Stage::Batch => args.images.delivery(false, args.image_size),
         },
         conditioning: Default::default(),
         workers: args.workers.max(1),
@@ -219,15 +208,20 @@ fn measure(
     options: LoaderOptions,
     batches: u64,
     cache: &'static str,
+    to_tensors: &mut ToTensors<'_>,
 ) -> anyhow::Result<Report> {
     let started = Instant::now();
     let mut loader = Loader::new(samples, options)?;
     let mut next = || -> anyhow::Result<Batch> { Ok(loader.next().context("the loader ended early")??) };
+    let mut take = |batch: &Batch| match args.stage {
+        Stage::Batch => to_tensors(batch, args.image_size),
+        _ => Ok(batch.bytes()),
+    };
     // Batches are dropped at once: what is measured is the loader without a trainer.
-    drop(next()?);
+    take(&next()?)?;
     let first = started.elapsed();
     for _ in 1..warm_up(args) {
-        drop(next()?);
+        take(&next()?)?;
     }
     let (cpu, started) = (process::cpu_time(), Instant::now());
     let (mut last, mut batch_times) = (started, Vec::new());
@@ -235,7 +229,7 @@ fn measure(
     for _ in 0..batches {
         let batch = next()?;
         samples += batch.len() as u64;
-        bytes += batch.bytes();
+        bytes += take(&batch)?;
         drop(batch);
         let now = Instant::now();
         batch_times.push(now.duration_since(last));
@@ -250,8 +244,6 @@ fn measure(
         bad_samples += 1;
     }
     drop(loader);
-    batch_times.sort_unstable();
-    let quantile = |share: f64| ms(batch_times[((batch_times.len() - 1) as f64 * share).round() as usize]);
     let count = samples as f64;
     Ok(Report {
         stage: args.stage,
@@ -264,43 +256,17 @@ fn measure(
         bytes_per_s: bytes as f64 / elapsed.as_secs_f64(),
         bytes_per_sample: bytes as f64 / count,
         first_batch_ms: ms(first),
-        batch_ms: Quantiles { p50: quantile(0.50), p95: quantile(0.95), p99: quantile(0.99) },
+        batch_ms: Quantiles::of(batch_times),
+        // Before the limit is measured, which takes memory of its own.
         peak_rss_bytes: process::peak_rss_bytes(),
-        stage_ms_per_sample: stage_times(&statistics),
+        stage_ms_per_sample: StageTimes::of(&statistics),
+        queues: Queues::of(&statistics, args.batches_ahead),
+        limit: limit::measure(bytes / batches.max(1), (samples / batches.max(1)).max(1)),
         replaced: statistics.replaced,
         bad_samples,
     })
 }
 
-fn stage_times(statistics: &LoaderStatistics) -> StageTimes {
-    let each = |time: Duration| ms(time) / statistics.samples as f64;
-    StageTimes {
-        idle: each(statistics.idle),
-        find: each(statistics.find),
-        rows: each(statistics.rows),
-        decode: each(statistics.decode),
-        preprocess: each(statistics.preprocess),
-    }
-}
-
 fn ms(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
-}
-
-fn print(report: &Report) {
-    let Report { samples, samples_per_s, cpu_ms_per_sample, batch_ms, .. } = report;
-    println!("samples            {samples}");
-    println!("samples/s          {samples_per_s:.1}");
-    println!("CPU ms a sample    {cpu_ms_per_sample:.3}");
-    println!("MB/s delivered     {:.1}", report.bytes_per_s / 1e6);
-    println!("first batch ms     {:.1}", report.first_batch_ms);
-    println!("batch ms           p50 {:.2}, p95 {:.2}, p99 {:.2}", batch_ms.p50, batch_ms.p95, batch_ms.p99);
-    if let Some(bytes) = report.peak_rss_bytes {
-        println!("peak memory MB     {:.1}", bytes as f64 / 1e6);
-    }
-    let StageTimes { idle, find, rows, decode, preprocess } = report.stage_ms_per_sample;
-    println!(
-        "thread ms a sample idle {idle:.3}, find {find:.3}, rows {rows:.3}, decode {decode:.3}, \
-         preprocess {preprocess:.3}"
-    );
 }

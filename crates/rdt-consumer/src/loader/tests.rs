@@ -307,3 +307,29 @@ fn other_shapes_are_refused() {
     assert!(matches!(new(BatchShape { action_rows: 64, ..shape }), ConsumerError::Shape { found: 8, .. }));
     assert!(matches!(new(BatchShape { cameras: 5, ..shape }), ConsumerError::Cameras { .. }));
 }
+
+#[test]
+fn a_loader_dropped_with_full_queues_ends_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let buffer = small_buffer::write(dir.path());
+    // Seconds of work: images of another size are not looked at by anybody.
+    let options = LoaderOptions {
+        delivery: Delivery::Pixel { size: 512 },
+        end: None,
+        batches_ahead: 40,
+        workers: 3,
+        ..options()
+    };
+    let mut loader = Loader::new(Arc::clone(&buffer), options.clone()).unwrap();
+    let batch = loader.next().unwrap().unwrap();
+    assert!(loader.jobs.as_ref().unwrap().len() > 200, "the queue is full");
+    let asked = Instant::now();
+    drop(loader);
+    assert!(asked.elapsed() < std::time::Duration::from_secs(1), "{:?}", asked.elapsed());
+    // What was delivered stays.
+    assert_eq!(batch.len(), 8);
+    // Nothing was asked for yet.
+    let asked = Instant::now();
+    drop(Loader::new(buffer, options).unwrap());
+    assert!(asked.elapsed() < std::time::Duration::from_secs(1), "{:?}", asked.elapsed());
+}

@@ -15,6 +15,9 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 use rdt_cli::consume::{bench, order};
 use rdt_cli::{args, exit};
+use rdt_consumer::Batch;
+use rdt_train::batch::TrainingBatch;
+use rdt_train::device_resize::DeviceResizer;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -61,9 +64,19 @@ fn main() -> ExitCode {
     let cli = Cli::parse_from(words);
     exit::code(match cli.command {
         None => train::run(&cli.train),
-        Some(Command::Bench(args)) => bench::run(&args),
+        Some(Command::Bench(args)) => bench::run(&args, &mut to_tensors()),
         Some(Command::ExportWeights(args)) => export_weights::run(&args),
         Some(Command::Order(args)) => order::run(&args),
         Some(Command::Sample(args)) => sample::run(&args),
     })
+}
+
+/// What makes of a batch what the trainer does, before anything is computed with it; gives its bytes.
+fn to_tensors() -> impl FnMut(&Batch, usize) -> anyhow::Result<u64> {
+    let mut resizer: Option<DeviceResizer> = None;
+    move |batch, side| {
+        let resizer = resizer.get_or_insert_with(|| DeviceResizer::on_cpu(side as i64));
+        let tensors = batch.host().tensors(batch.shape().images() as i64, resizer)?;
+        Ok(tensors.iter().map(|tensor| tensor.numel() as u64 * size_of::<f32>() as u64).sum())
+    }
 }

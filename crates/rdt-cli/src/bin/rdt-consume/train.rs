@@ -12,7 +12,7 @@ use std::thread::available_parallelism;
 
 use anyhow::Context;
 use rdt_buffer::SampleId;
-use rdt_consumer::{Loader, LoaderOptions, Position, SampleSource, prepared};
+use rdt_consumer::{Delivery, Loader, LoaderOptions, Position, SampleSource, prepared};
 use rdt_schema::{CameraSlot, Config};
 use rdt_train::TrainError;
 use rdt_train::device;
@@ -66,10 +66,14 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     prepared::check(samples.frame_size(), Some(side), &options.conditioning).map_err(Usage::from_error)?;
     let settings = settings(args, count).map_err(Usage::from_error)?;
     let (device, why) = device::choose(args.device.into()).map_err(Usage::from_error)?;
+    options.delivery = args.images.delivery(device.is_cuda(), side);
     options.order = args.order.kind(source.buffer.as_deref())?;
     let data = &format!("{data}{}", OrderFlags::note(options.order));
     eprintln!("device: {} ({why})", if device.is_cuda() { "cuda" } else { "cpu" });
     eprintln!("data: {data}, {workers} loader threads");
+    if options.delivery == Delivery::Frames {
+        eprintln!("images: sent as u8 frames, padded, resized and normalised on the device");
+    }
     holdout.iter().for_each(|holdout| eprintln!("{}", holdout.describe()));
     hidden_cameras(samples, config).iter().for_each(|line| eprintln!("{line}"));
     flags::epochs_note(args, count).iter().for_each(|line| eprintln!("{line}"));

@@ -19,6 +19,7 @@ use crate::holdout::HoldoutFlag;
 use crate::recipe::RecipeFlag;
 use crate::sample::SampleFlags;
 use rdt_cli::consume::conditioning::ConditioningFlags;
+use rdt_cli::consume::image_delivery::ImageDeliveryFlags;
 use rdt_cli::consume::order_flags::OrderFlags;
 use rdt_cli::consume::source::SourceFlags;
 
@@ -44,6 +45,9 @@ pub struct Args {
     // No doc comment: it would become the help of the whole program.
     #[command(flatten)]
     pub conditioning: ConditioningFlags,
+    // No doc comment: it would become the help of the whole program.
+    #[command(flatten)]
+    pub images: ImageDeliveryFlags,
     /// Start from these weights: a folder as RDT publishes it (config.json beside
     /// model.safetensors or pytorch_model.bin), or one of these two files
     #[arg(long, value_name = "DIR|FILE")]

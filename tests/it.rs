@@ -4,6 +4,7 @@
 mod bad_input;
 mod cut;
 mod direct;
+mod embed;
 mod fill;
 mod frame_size;
 mod image_delivery;

@@ -77,6 +77,61 @@ pub enum BufferError {
         /// The holder's pid, or what is known of it.
         holder: String,
     },
+    /// Another process writes the embeddings of this buffer.
+    #[error("the embeddings of {} are being written by process {holder}; wait for it, or stop it", dir.display())]
+    EmbedderLocked {
+        /// The buffer.
+        dir: PathBuf,
+        /// The holder's pid, or what is known of it.
+        holder: String,
+    },
+    /// An instruction was not embedded.
+    #[error(
+        "{}: the instruction {text:?} has no embedding, expected one of each instruction of the buffer; \
+         run rdt-consume embed --buffer {} again, with the encoder of the others", dir.display(), dir.display()
+    )]
+    NoEmbedding {
+        /// The buffer.
+        dir: PathBuf,
+        /// The instruction.
+        text: String,
+    },
+    /// The frames of a chunk were not embedded.
+    #[error(
+        "{}: the frames of chunk {chunk}, generation {generation}, have no embeddings; \
+         run rdt-consume embed --images --buffer {} again, with the encoder of the others",
+        dir.display(), dir.display()
+    )]
+    NoImageEmbeddings {
+        /// The buffer.
+        dir: PathBuf,
+        /// The chunk.
+        chunk: ChunkId,
+        /// Its generation.
+        generation: u64,
+    },
+    /// An embedding file is not what was written.
+    #[error("{} is damaged: {found}, expected {expected}; remove it and run rdt-consume embed again", path.display())]
+    DamagedEmbedding {
+        /// The file.
+        path: PathBuf,
+        /// What is there.
+        found: String,
+        /// What should be there.
+        expected: String,
+    },
+    /// More than an embedding file can hold.
+    #[error("{}: {found} {what}, expected at least 1 and at most {most}", path.display())]
+    TooManyEmbeddings {
+        /// The file.
+        path: PathBuf,
+        /// Of what.
+        what: &'static str,
+        /// How many.
+        found: u64,
+        /// The limit.
+        most: u64,
+    },
     /// The fill of this buffer has not reached its end.
     #[error(
         "the fill of {} is not finished: {published} of {expected} chunks are there; \

@@ -15,6 +15,11 @@ pub const TMP: &str = "tmp";
 /// The file that the producer holds locked.
 pub const LOCK: &str = "producer.lock";
 
+/// Folder of embeddings.
+pub const EMBEDDINGS: &str = "embeddings";
+/// The file, among the embeddings, that whoever writes them holds locked.
+pub const EMBEDDER_LOCK: &str = "embedder.lock";
+
 /// The manifest of the buffer at `dir`.
 pub fn manifest(dir: &Path) -> PathBuf {
     dir.join(MANIFEST)
@@ -38,6 +43,49 @@ pub fn temporary_chunk(dir: &Path, id: ChunkId) -> PathBuf {
 /// Bits that are being written.
 pub fn temporary_bits(dir: &Path, id: ChunkId) -> PathBuf {
     dir.join(TMP).join(format!("{id}.bits"))
+}
+
+/// All embeddings of the buffer at `dir`.
+pub fn embeddings(dir: &Path) -> PathBuf {
+    dir.join(EMBEDDINGS)
+}
+
+/// Folder of embeddings that are being written. Apart from a producer's, which it empties.
+pub fn embeddings_tmp(dir: &Path) -> PathBuf {
+    embeddings(dir).join(TMP)
+}
+
+/// Folder of the embeddings of instructions.
+pub fn language_embeddings(dir: &Path) -> PathBuf {
+    embeddings(dir).join("language")
+}
+
+/// One file of them.
+pub fn language_embedding(dir: &Path, number: u32) -> PathBuf {
+    language_embeddings(dir).join(format!("{number:08}.emb"))
+}
+
+/// The number in the name of a file of embeddings of instructions; `None` for other files.
+pub fn parse_embedding(file_name: &str) -> Option<u32> {
+    let number = file_name.strip_suffix(".emb")?.parse().ok()?;
+    (format!("{number:08}.emb") == file_name).then_some(number)
+}
+
+/// Folder of the embeddings of frames.
+pub fn image_embeddings(dir: &Path) -> PathBuf {
+    embeddings(dir).join("images")
+}
+
+/// Those of one generation of a chunk.
+pub fn image_embedding(dir: &Path, id: ChunkId, generation: u64) -> PathBuf {
+    image_embeddings(dir).join(format!("{id}-{generation}.emb"))
+}
+
+/// Chunk and generation in the name of a file of embeddings of frames; `None` for other files.
+pub fn parse_image_embedding(file_name: &str) -> Option<(ChunkId, u64)> {
+    let (id, generation) = file_name.strip_suffix(".emb")?.split_once('-')?;
+    let (id, generation) = (ChunkId::new(id.parse().ok()?), generation.parse().ok()?);
+    (format!("{id}-{generation}.emb") == file_name).then_some((id, generation))
 }
 
 /// The number in a published chunk's file name; `None` for other files.

@@ -20,6 +20,7 @@
 #![forbid(unsafe_code)]
 
 pub mod bits;
+pub mod embedding;
 mod error;
 mod id;
 pub mod layout;

@@ -33,29 +33,9 @@ impl ProducerLock {
             std::fs::create_dir_all(dir).map_err(|e| BufferError::io("create", dir, e))?;
         }
         refuse_foreign_folder(dir)?;
-        let path = dir.join(layout::LOCK);
-        loop {
-            let mut file = OpenOptions::new()
-                .read(true)
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .open(&path)
-                .map_err(|e| BufferError::io("open", &path, e))?;
-            match file.try_lock() {
-                Ok(()) => {}
-                Err(TryLockError::WouldBlock) => {
-                    return Err(BufferError::Locked { dir: dir.to_owned(), holder: holder(&mut file) });
-                }
-                Err(TryLockError::Error(e)) => return Err(BufferError::io("lock", &path, e)),
-            }
-            // The file may have been removed between open and lock (see `drop`): such a lock
-            // keeps nobody out.
-            if !is_same_file(&file, &path) {
-                continue;
-            }
-            write_pid(&mut file).map_err(|e| BufferError::io("write", &path, e))?;
-            return Ok(Self { file, dir: dir.to_owned(), made_folder });
+        match lock_file(&dir.join(layout::LOCK))? {
+            Attempt::Taken(file) => Ok(Self { file, dir: dir.to_owned(), made_folder }),
+            Attempt::HeldBy(holder) => Err(BufferError::Locked { dir: dir.to_owned(), holder }),
         }
     }
 
@@ -77,6 +57,39 @@ impl Drop for ProducerLock {
             // An empty file says that nobody holds the lock.
             let _ = self.file.set_len(0);
         }
+    }
+}
+
+/// What came of trying to lock a file.
+pub(crate) enum Attempt {
+    /// It is ours, until the file is closed.
+    Taken(File),
+    /// Another process has it: its pid, or what is known of it.
+    HeldBy(String),
+}
+
+/// Locks the file at `path`, which is made where there is none, and writes the pid into it.
+pub(crate) fn lock_file(path: &Path) -> Result<Attempt, BufferError> {
+    loop {
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)
+            .map_err(|e| BufferError::io("open", path, e))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(Attempt::HeldBy(holder(&mut file))),
+            Err(TryLockError::Error(e)) => return Err(BufferError::io("lock", path, e)),
+        }
+        // The file may have been removed between open and lock (see `drop`): such a lock
+        // keeps nobody out.
+        if !is_same_file(&file, path) {
+            continue;
+        }
+        write_pid(&mut file).map_err(|e| BufferError::io("write", path, e))?;
+        return Ok(Attempt::Taken(file));
     }
 }
 

@@ -82,7 +82,8 @@ impl<B: AsRef<[u8]>> Chunk<B> {
         let metadata = self.metadata()?;
         let record = self.sample_table()?.get(slot)?;
         let rows = self.rows()?;
-        SampleView::new(self.opened, slot, record, metadata, rows, self.frame_table()?, self.bytes.as_ref())
+        let place = (self.opened, &self.header);
+        SampleView::new(place, slot, record, metadata, rows, self.frame_table()?, self.bytes.as_ref())
     }
 
     /// Checks every byte: all checksums, all tables, and that every frame decodes.

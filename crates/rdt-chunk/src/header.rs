@@ -90,6 +90,13 @@ impl Header {
         self.section_lengths[Section::Frames as usize]
     }
 
+    /// The crc of the header itself: over it and the sections' checksums in it, so that it tells
+    /// chunks of different content apart.
+    pub fn own_checksum(&self) -> u32 {
+        let bytes = self.to_bytes();
+        u32::from_le_bytes(std::array::from_fn(|i| bytes[field::HEADER_CHECKSUM + i]))
+    }
+
     /// Where `section` lies in the file. Offsets fit, as they did in a slice.
     pub(crate) fn range(&self, section: Section) -> Range<usize> {
         let before: u64 = self.section_lengths[..section as usize].iter().sum();

@@ -10,6 +10,7 @@ use crate::decode::FrameDecoder;
 use crate::error::{ChunkError, Place};
 use crate::frame_table::FrameTable;
 use crate::frame_view::FrameView;
+use crate::header::Header;
 use crate::layout::Layout;
 use crate::metadata::Metadata;
 use crate::rows::Rows;
@@ -21,6 +22,7 @@ use crate::sample_table::SampleRecord;
 #[derive(Debug, Clone)]
 pub struct SampleView<'a> {
     opened: u64,
+    header: &'a Header,
     slot: u32,
     record: SampleRecord,
     dataset_index: u16,
@@ -35,7 +37,7 @@ pub struct SampleView<'a> {
 impl<'a> SampleView<'a> {
     /// Metadata and tables have been checked.
     pub(crate) fn new(
-        opened: u64,
+        (opened, header): (u64, &'a Header),
         slot: u32,
         record: SampleRecord,
         metadata: &'a Metadata,
@@ -51,6 +53,7 @@ impl<'a> SampleView<'a> {
         let layout = Layout::of(dataset, &episode.info, record.step);
         Ok(Self {
             opened,
+            header,
             slot,
             record,
             dataset_index: episode.dataset,
@@ -61,6 +64,11 @@ impl<'a> SampleView<'a> {
             frames,
             bytes,
         })
+    }
+
+    /// What the chunk that holds the sample says about itself.
+    pub fn chunk(&self) -> &'a Header {
+        self.header
     }
 
     /// The slot that the sample is in.

@@ -10,6 +10,7 @@ macro_rules! say {
 }
 
 pub mod dataset_stat;
+pub mod embeddings;
 pub mod export;
 pub mod locate;
 pub mod mixing;

@@ -7,6 +7,7 @@
 
 use crossbeam_channel::Sender;
 use rdt_buffer::SampleId;
+use rdt_buffer::embedding::Element;
 use rdt_schema::STATE_DIM;
 
 use crate::batch_order::Position;
@@ -44,6 +45,26 @@ pub enum Delivery {
     /// The stored bytes of frames, their checksums compared, not decoded: for measuring how fast a
     /// buffer can be read at all.
     Stored,
+    /// What the image encoder made of them, as it is stored in the buffer: nothing is decoded.
+    Tokens {
+        /// Tokens of an image.
+        tokens: u32,
+        /// Numbers of a token.
+        width: u32,
+        /// What a number is.
+        element: Element,
+    },
+}
+
+impl Delivery {
+    /// Bytes of an image in [`Batch::images`].
+    pub fn image_bytes(self) -> usize {
+        match self {
+            Self::Pixel { size } => 3 * size * size,
+            Self::Frames | Self::Stored => 0,
+            Self::Tokens { tokens, width, element } => tokens as usize * width as usize * element.bytes(),
+        }
+    }
 }
 
 /// A decoded frame; of no size where the image is invalid.
@@ -195,6 +216,8 @@ impl Batch {
 
     /// For [`Delivery::Pixel`]: `(len, history * cameras, size, size, 3)`, RGB, the oldest frame of all
     /// cameras first (external, right wrist, left wrist), invalid images background; else empty.
+    /// For [`Delivery::Tokens`]: `(len, history * cameras, tokens, width)`, as stored, invalid images the
+    /// embedding of background.
     pub fn images(&self) -> &[u8] {
         self.store.images.first(self.len)
     }
@@ -229,10 +252,7 @@ impl Default for Store {
 impl Store {
     /// Arrays for `samples` samples; their pages are touched when they are first written.
     pub(crate) fn new(samples: usize, shape: &BatchShape, delivery: Delivery) -> Self {
-        let image_bytes = match delivery {
-            Delivery::Pixel { size } => shape.images() * 3 * size * size,
-            Delivery::Frames | Delivery::Stored => 0,
-        };
+        let image_bytes = shape.images() * delivery.image_bytes();
         Self {
             state: Rows::zeroed(samples, STATE_DIM),
             state_mask: Rows::zeroed(samples, STATE_DIM),

@@ -142,6 +142,20 @@ pub enum ConsumerError {
         /// The width of the unified vector.
         expected: usize,
     },
+    /// Stored embeddings of images are asked for, and there are none.
+    #[error("there are no embeddings of images; make them with rdt-consume embed --images")]
+    NoImageEmbeddings,
+    /// Stored embeddings are those of the images as they are.
+    #[error("images are to be altered and taken from stored embeddings, expected one of the two")]
+    EmbeddedImagesAltered,
+    /// Stored embeddings of another size than a batch is laid out for.
+    #[error("the stored embeddings of an image are {found}, expected {expected}")]
+    ImageEmbeddings {
+        /// What is stored.
+        found: String,
+        /// What the batch is laid out for.
+        expected: String,
+    },
     /// A sample that cannot be read, and the policy is to fail.
     #[error("{0}; --on-bad-sample skip replaces it and goes on")]
     BadSample(BadSample),

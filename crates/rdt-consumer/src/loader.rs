@@ -15,6 +15,7 @@ use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use rdt_buffer::SampleId;
+use rdt_buffer::embedding::ImageEmbeddings;
 use rdt_schema::CameraSlot;
 
 use crate::bad_sample::{BadSample, OnBadSample};
@@ -114,8 +115,9 @@ impl Loader {
         check_shape(&source, options.shape)?;
         let side = match options.delivery {
             Delivery::Pixel { size } => Some(size),
-            Delivery::Frames | Delivery::Stored => None,
+            Delivery::Frames | Delivery::Stored | Delivery::Tokens { .. } => None,
         };
+        let embeddings = stored_images(&source, &options)?;
         prepared::check(source.frame_size(), side, &options.conditioning)?;
         let order = match &options.selection {
             Some(selection) => Order::of(Arc::clone(selection), options.seed)?,
@@ -150,7 +152,12 @@ impl Loader {
             let worker = Worker {
                 source: source.clone(),
                 order: loader.order.order().clone(),
-                filler: SlotFiller::new(loader.options.shape, loader.options.delivery, conditioner.clone())?,
+                filler: SlotFiller::new(
+                    loader.options.shape,
+                    loader.options.delivery,
+                    conditioner.clone(),
+                    embeddings.clone(),
+                )?,
                 on_bad_sample: loader.options.on_bad_sample,
                 jobs: taken_jobs.clone(),
                 messages: sent_messages.clone(),
@@ -229,6 +236,10 @@ impl Loader {
     /// The place in the order that a worker announces to the kernel while it fills slot `index`
     /// of the batch at `position`: the same slot as many batches later as are built ahead.
     fn announced(&self, position: Position, index: usize) -> Option<(u64, u64)> {
+        // What is announced are frames, and stored embeddings stand for them.
+        if matches!(self.options.delivery, Delivery::Tokens { .. }) {
+            return None;
+        }
         let later = (0..self.options.batches_ahead.max(1)).fold(position, |at, _| self.order.next(at));
         if self.options.end.is_some_and(|end| later >= end) {
             return None;
@@ -324,6 +335,27 @@ impl Drop for Loader {
             let _ = worker.join();
         }
     }
+}
+
+/// The stored embeddings of images, where these are delivered.
+fn stored_images(
+    source: &SampleSource,
+    options: &LoaderOptions,
+) -> Result<Option<Arc<ImageEmbeddings>>, ConsumerError> {
+    let Delivery::Tokens { tokens, width, element } = options.delivery else { return Ok(None) };
+    if options.conditioning.changes_images() {
+        return Err(ConsumerError::EmbeddedImagesAltered);
+    }
+    let embeddings = source.image_embeddings()?.ok_or(ConsumerError::NoImageEmbeddings)?;
+    let stored = embeddings.header();
+    let (found, expected) = ((embeddings.tokens(), stored.width, stored.element), (tokens, width, element));
+    if found != expected {
+        return Err(ConsumerError::ImageEmbeddings {
+            found: format!("{} tokens of {} {}", found.0, found.1, found.2.name()),
+            expected: format!("{} of {} {}", expected.0, expected.1, expected.2.name()),
+        });
+    }
+    Ok(Some(Arc::new(embeddings)))
 }
 
 /// Whether all data sets have the sizes that batches are laid out for.

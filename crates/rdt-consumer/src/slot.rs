@@ -1,5 +1,8 @@
 //! One sample into its slot of a batch: rows, instruction, images.
 
+use std::sync::Arc;
+
+use rdt_buffer::embedding::{self, ImageEmbeddings};
 use rdt_chunk::{FrameDecoder, FrameView, SampleView};
 use rdt_image::{BACKGROUND, Picture, Preprocessor};
 use rdt_schema::CameraSlot;
@@ -25,15 +28,21 @@ pub(crate) struct SlotFiller {
 enum ImageFiller {
     Pixel { preprocessor: Box<Preprocessor>, frame: Vec<u8> },
     Frames { decode: bool },
+    Tokens(Arc<ImageEmbeddings>),
 }
 
 impl SlotFiller {
+    /// `embeddings` are those that [`Delivery::Tokens`] delivers.
     pub(crate) fn new(
         shape: BatchShape,
         delivery: Delivery,
         conditioner: Option<Conditioner>,
+        embeddings: Option<Arc<ImageEmbeddings>>,
     ) -> Result<Self, ConsumerError> {
         let images = match delivery {
+            Delivery::Tokens { .. } => {
+                ImageFiller::Tokens(embeddings.ok_or(ConsumerError::NoImageEmbeddings)?)
+            }
             Delivery::Pixel { size } => {
                 ImageFiller::Pixel { preprocessor: Box::new(Preprocessor::new(size)?), frame: Vec::new() }
             }
@@ -139,6 +148,23 @@ impl SlotFiller {
                             image.pixels.clear();
                         }
                     }
+                }
+                watch.lap(Stage::Decode);
+            }
+            ImageFiller::Tokens(embeddings) => {
+                slot.record.frames.clear();
+                let chunk = view.chunk();
+                let file = embeddings.of_chunk(chunk)?;
+                let images = slot.images.elements().chunks_exact_mut(embeddings.image_bytes());
+                for (index, (image, is_background)) in images.zip(&mut slot.background).enumerate() {
+                    let frame = shown_frame(conditioner, index);
+                    slot.record.image_valid[index] = frame.is_some();
+                    match frame {
+                        Some(frame) => file.read(frame.number(), image)?,
+                        None if *is_background => {}
+                        None => file.read(embedding::background(chunk), image)?,
+                    }
+                    *is_background = frame.is_none();
                 }
                 watch.lap(Stage::Decode);
             }

@@ -11,6 +11,7 @@ use std::fmt::Debug;
 use std::ops::Range;
 use std::sync::Arc;
 
+use rdt_buffer::embedding::ImageEmbeddings;
 use rdt_buffer::{Buffer, ChunkId, SampleId, SlotIndex};
 use rdt_chunk::SampleView;
 use rdt_schema::{DatasetSchema, Origin};
@@ -53,6 +54,14 @@ pub trait Samples: Debug + Send + Sync {
     /// Says that all samples from `ids.start` to before `ids.end` will be read, the first of them
     /// soon: worth more than one by one where they lie together.
     fn will_need_all(&self, _ids: Range<SampleId>) {}
+
+    /// The stored embeddings of the frames; none where there are none.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    fn image_embeddings(&self) -> Result<Option<ImageEmbeddings>, ConsumerError> {
+        Ok(None)
+    }
 
     /// Chunk and slot of sample `id`, where it is in a chunk.
     fn place(&self, id: SampleId) -> Option<(ChunkId, SlotIndex)>;
@@ -102,6 +111,10 @@ impl Samples for Buffer {
         for chunk in (first..=last).filter_map(|id| self.chunk(ChunkId::new(id)).ok()) {
             chunk.will_need_all();
         }
+    }
+
+    fn image_embeddings(&self) -> Result<Option<ImageEmbeddings>, ConsumerError> {
+        Ok(ImageEmbeddings::open(self.dir())?)
     }
 
     fn place(&self, id: SampleId) -> Option<(ChunkId, SlotIndex)> {
@@ -163,6 +176,14 @@ impl SampleSource {
     /// As of [`Samples::will_need_all`].
     pub fn will_need_all(&self, ids: Range<SampleId>) {
         self.0.will_need_all(ids);
+    }
+
+    /// As of [`Samples::image_embeddings`].
+    ///
+    /// # Errors
+    /// They cannot be read.
+    pub fn image_embeddings(&self) -> Result<Option<ImageEmbeddings>, ConsumerError> {
+        self.0.image_embeddings()
     }
 
     /// As of [`Samples::tell_origin`].

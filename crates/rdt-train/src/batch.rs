@@ -1,7 +1,7 @@
 //! The edge between plain memory and tensors: each array of a batch is copied once.
 
 use rdt_consumer::Position;
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 use crate::device_resize::DeviceResizer;
 use crate::encoder::image::ImageEncoder;
@@ -90,17 +90,24 @@ impl HostBatch<'_> {
     /// # Errors
     /// The arrays are not of the configured shape, or the memory is not there.
     pub fn tensors(&self, images: i64, resizer: &DeviceResizer) -> Result<[Tensor; 4], TrainError> {
-        let (count, device) = (self.len(), resizer.device());
+        let count = self.len();
+        let [state, mask, actions] = self.arrays(resizer.device())?;
+        let pixels = self.images.to_device(count * images, resizer)?;
+        Ok([state, mask, actions, pixels])
+    }
+
+    fn arrays(&self, device: Device) -> Result<[Tensor; 3], TrainError> {
+        let count = self.len();
         let rows = |values: &[f32]| -> Result<Tensor, TrainError> {
             let width = rdt_schema::STATE_DIM as i64;
             let rows = values.len() as i64 / (count * width).max(1);
             Ok(late::upload(values, &[count, rows, width], device)?)
         };
-        let pixels = self.images.to_device(count * images, resizer)?;
-        Ok([rows(self.state)?, rows(self.state_mask)?, rows(self.actions)?, pixels])
+        Ok([rows(self.state)?, rows(self.state_mask)?, rows(self.actions)?])
     }
 
-    /// Copies the arrays to the device and runs the frozen encoders there.
+    /// Copies the arrays to the device and runs the frozen encoders there, but for what was encoded
+    /// before.
     ///
     /// `images` says how many images a sample has, and what prepares them.
     ///
@@ -113,8 +120,8 @@ impl HostBatch<'_> {
         language_encoder: &dyn LanguageEncoder,
     ) -> Result<DeviceBatch, TrainError> {
         let count = self.len();
-        let [state, mask, actions, pixels] = self.tensors(images, resizer)?;
-        let tokens = image_encoder.encode(&pixels)?;
+        let [state, mask, actions] = self.arrays(resizer.device())?;
+        let tokens = self.images.tokens(count * images, resizer, image_encoder)?;
         let language = language_encoder.encode(&self.instructions)?;
         let conditions = Conditions {
             language: language.tokens,

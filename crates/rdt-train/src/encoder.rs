@@ -5,12 +5,16 @@
 
 mod choice;
 pub mod hugging_face;
+mod identity;
 pub mod image;
 pub mod instruction_embeddings;
 pub mod language;
 mod layers;
 mod sentencepiece;
 pub mod siglip;
+pub mod stored;
+pub mod stored_images;
+pub mod stored_language;
 pub mod t5;
 pub mod t5_instructions;
 pub mod tokenizer;

@@ -65,6 +65,9 @@ pub enum TrainError {
         /// File with the ids of the samples.
         list: PathBuf,
     },
+    /// Stored embeddings cannot be read or written.
+    #[error(transparent)]
+    Embeddings(#[from] rdt_buffer::BufferError),
     /// The samples could not be delivered.
     #[error("the data loader stopped")]
     Data {

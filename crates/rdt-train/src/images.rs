@@ -6,10 +6,13 @@
 
 use std::collections::BTreeMap;
 
+use rdt_buffer::embedding::Element;
 use rdt_image::{BACKGROUND, normalise};
 use tch::{Device, Kind, TchError, Tensor};
 
 use crate::device_resize::DeviceResizer;
+use crate::encoder::image::ImageEncoder;
+use crate::encoder::stored::stored_tensor;
 use crate::error::TrainError;
 use crate::host_memory;
 use crate::late;
@@ -21,6 +24,13 @@ pub enum HostImages<'a> {
     Pixel(&'a [u8]),
     /// For each image of the batch in order the frame to prepare, none where it shows the background.
     Frames(Vec<Option<HostFrame<'a>>>),
+    /// `(B, images, tokens, width)`: what the image encoder made of them, as it was stored.
+    Tokens {
+        /// The numbers' bytes.
+        bytes: &'a [u8],
+        /// What a number is.
+        element: Element,
+    },
 }
 
 /// A frame in plain memory.
@@ -39,6 +49,7 @@ impl<'a> HostImages<'a> {
     pub fn of(batch: &'a rdt_consumer::Batch) -> Self {
         match batch.delivery() {
             rdt_consumer::Delivery::Pixel { .. } => Self::Pixel(batch.images()),
+            rdt_consumer::Delivery::Tokens { element, .. } => Self::Tokens { bytes: batch.images(), element },
             // Stored bytes are not for training: they are refused where their number is no frame's.
             rdt_consumer::Delivery::Frames | rdt_consumer::Delivery::Stored => Self::Frames(
                 batch
@@ -62,6 +73,11 @@ impl<'a> HostImages<'a> {
     pub fn to_device(&self, count: i64, resizer: &DeviceResizer) -> Result<Tensor, TrainError> {
         let (side, device) = (resizer.side(), resizer.device());
         match self {
+            Self::Tokens { .. } => Err(TrainError::Setting {
+                what: "a batch of images".into(),
+                found: "stored embeddings".into(),
+                expected: "pixels, for an encoder".into(),
+            }),
             Self::Pixel(levels) => {
                 let expected = count * side * side * 3;
                 if levels.len() as i64 != expected {
@@ -83,6 +99,26 @@ impl<'a> HostImages<'a> {
                 }
                 prepared_on_device(frames, resizer)
             }
+        }
+    }
+}
+
+impl HostImages<'_> {
+    /// `(count, tokens, width)` of the encoder, on the device of `resizer`: encoded now, or before.
+    ///
+    /// # Errors
+    /// They are not `count` images of the size or tokens, or the memory is not there.
+    pub fn tokens(
+        &self,
+        count: i64,
+        resizer: &DeviceResizer,
+        encoder: &dyn ImageEncoder,
+    ) -> Result<Tensor, TrainError> {
+        match *self {
+            Self::Tokens { bytes, element } => {
+                stored_tensor(bytes, &[count, encoder.tokens(), encoder.width()], element, resizer.device())
+            }
+            _ => encoder.encode(&self.to_device(count, resizer)?),
         }
     }
 }

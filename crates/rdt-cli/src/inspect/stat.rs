@@ -13,6 +13,7 @@ use rdt_schema::Omission;
 use serde::Serialize;
 
 use crate::exit::Outcome;
+use crate::inspect::embeddings::EmbeddingsReport;
 use crate::inspect::survey::{DatasetSurvey, FrameSize, Survey};
 use crate::inspect::{note_if_unfinished, open};
 
@@ -80,6 +81,8 @@ pub struct Report {
     pub skipped: Vec<OmissionReport>,
     /// Episodes left out by design.
     pub filtered: Vec<OmissionReport>,
+    /// What encoders made of instructions and frames.
+    pub embeddings: EmbeddingsReport,
     /// Chunks that could not be read.
     pub damaged: Vec<DamagedChunk>,
     /// Chunks that are whole and whose dirty bits could not be read: their samples are
@@ -159,7 +162,10 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     } else {
         say!("{}", text::Text { report: &report, dir: &args.dir });
     }
-    let whole = report.skipped.is_empty() && report.damaged.is_empty() && report.damaged_bits.is_empty();
+    let whole = report.skipped.is_empty()
+        && report.damaged.is_empty()
+        && report.damaged_bits.is_empty()
+        && report.embeddings.damaged.is_empty();
     Ok(if whole { Outcome::Done } else { Outcome::Incomplete })
 }
 
@@ -204,6 +210,7 @@ impl Report {
             generations: survey.generations,
             skipped: omissions(&manifest.skipped),
             filtered: omissions(&manifest.filtered),
+            embeddings: EmbeddingsReport::of(buffer)?,
             damaged: DamagedChunk::list(survey.unread),
             damaged_bits: DamagedChunk::list(survey.unread_bits),
         })

@@ -20,6 +20,7 @@ use rdt_buffer::{Buffer, BufferState, ChunkId};
 use serde::Serialize;
 
 use crate::exit::{Outcome, Usage};
+use crate::inspect::embeddings::{self, DamagedEmbeddings};
 use crate::inspect::parallel::over_chunks;
 use crate::inspect::survey::missing_chunks;
 use crate::inspect::{note_if_unfinished, open};
@@ -60,8 +61,12 @@ pub struct Report {
     pub compared: Option<u64>,
     /// Samples that are lost or wrong.
     pub bad_samples: u64,
-    /// Everything that is wrong.
+    /// Everything that is wrong with chunks.
     pub bad: Vec<Bad>,
+    /// Files of embeddings looked at.
+    pub embedding_files: u64,
+    /// Those that are not what was written.
+    pub bad_embeddings: Vec<DamagedEmbeddings>,
 }
 
 /// One thing that is wrong.
@@ -151,6 +156,7 @@ fn check(buffer: &Buffer, args: &Args) -> anyhow::Result<Report> {
         }],
         ..Checked::default()
     }));
+    let (embedding_files, bad_embeddings) = embeddings::verify(buffer)?;
     let sum = |count: &dyn Fn(&Checked) -> u64| all.iter().map(count).sum::<u64>();
     let mut report = Report {
         ok: true,
@@ -162,10 +168,12 @@ fn check(buffer: &Buffer, args: &Args) -> anyhow::Result<Report> {
         compared: args.against_source.then(|| sum(&|c| c.compared)),
         bad_samples: 0,
         bad: all.into_iter().flat_map(|checked| checked.bad).collect(),
+        embedding_files,
+        bad_embeddings,
     };
     report.bad.sort_by_key(|bad| (bad.chunk, bad.slot));
     report.bad_samples = report.bad.iter().map(|bad| bad.samples).sum();
-    report.ok = report.bad.is_empty();
+    report.ok = report.bad.is_empty() && report.bad_embeddings.is_empty();
     Ok(report)
 }
 

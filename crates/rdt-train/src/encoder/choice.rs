@@ -5,15 +5,20 @@
 
 use std::path::{Path, PathBuf};
 
+use rdt_buffer::embedding::EncoderDigest;
 use rdt_schema::Config;
 use rdt_schema::config::{LanguageEncoder as LanguageKind, VisionEncoder as VisionKind};
 use tch::{Device, Kind};
 
+use super::identity::Identity;
 use super::image::{ImageEncoder, RandomPatch};
 use super::language::{HashedWords, LanguageEncoder};
 use super::siglip::{SiglipConfig, SiglipVisionTower};
+use super::stored_images::StoredImages;
+use super::stored_language::StoredLanguage;
 use super::t5::T5Config;
 use super::t5_instructions::T5Instructions;
+use super::tokenizer::InstructionTokenizer;
 use crate::error::TrainError;
 
 /// Flags that name the folders; RDT's.
@@ -27,6 +32,10 @@ pub struct EncoderFolders {
     pub vision: Option<PathBuf>,
     /// T5 and its tokenizer.
     pub language: Option<PathBuf>,
+    /// A buffer whose stored embeddings stand for the language encoder.
+    pub stored_language: Option<PathBuf>,
+    /// A buffer whose stored embeddings stand for the image encoder.
+    pub stored_images: Option<PathBuf>,
 }
 
 impl EncoderFolders {
@@ -43,6 +52,11 @@ impl EncoderFolders {
         kind: Kind,
     ) -> Result<Box<dyn ImageEncoder>, TrainError> {
         let (vision, width) = (&config.model.vision, config.model.img_token_dim);
+        if let Some(buffer) = &self.stored_images {
+            let encoder = self.image_digest(config, seed)?;
+            let size = (vision.tokens_per_image(), width);
+            return Ok(Box::new(StoredImages::open(buffer, size, encoder)?));
+        }
         if vision.encoder == VisionKind::RandomPatch {
             return Ok(Box::new(RandomPatch::new(vision, width, seed, device)?));
         }
@@ -75,6 +89,10 @@ impl EncoderFolders {
         kind: Kind,
     ) -> Result<Box<dyn LanguageEncoder>, TrainError> {
         let (width, most) = (config.model.lang_token_dim, config.dataset.tokenizer_max_length);
+        if let Some(buffer) = &self.stored_language {
+            let encoder = self.language_digest(config, seed)?;
+            return Ok(Box::new(StoredLanguage::open(buffer, width, encoder, device, kind)?));
+        }
         if config.model.language.encoder == LanguageKind::HashedWords {
             return Ok(Box::new(HashedWords::new(width, most, seed, device)));
         }
@@ -87,6 +105,48 @@ impl EncoderFolders {
         )?;
         same("model.lang_token_dim", width, folder, "d_model", T5Config::read(folder)?.d_model)?;
         Ok(Box::new(T5Instructions::open(folder, device, kind, most as usize)?))
+    }
+
+    /// Which image encoder is configured; none if it has trained weights and no folder of them was
+    /// given.
+    ///
+    /// # Errors
+    /// The folder does not hold it.
+    pub fn image_digest(&self, config: &Config, seed: u64) -> Result<Option<EncoderDigest>, TrainError> {
+        let vision = &config.model.vision;
+        if vision.encoder == VisionKind::RandomPatch {
+            let mut identity = Identity::new("random_patch 1");
+            identity.number(seed).number(config.model.img_token_dim as u64);
+            identity.number(vision.image_size.into()).number(vision.patch_size.into());
+            return Ok(Some(identity.digest()));
+        }
+        let Some(folder) = &self.vision else { return Ok(None) };
+        let settings = SiglipConfig::read(folder)?;
+        let mut identity = Identity::new("siglip 1");
+        identity.bytes(format!("{settings:?}").as_bytes());
+        identity.weights(folder, &super::siglip::tensor_list(&settings))?;
+        Ok(Some(identity.digest()))
+    }
+
+    /// Which language encoder is configured; none if it has trained weights and no folder of them
+    /// was given.
+    ///
+    /// # Errors
+    /// The folder does not hold it.
+    pub fn language_digest(&self, config: &Config, seed: u64) -> Result<Option<EncoderDigest>, TrainError> {
+        let most = config.dataset.tokenizer_max_length;
+        if config.model.language.encoder == LanguageKind::HashedWords {
+            let mut identity = Identity::new("hashed_words 1");
+            identity.number(seed).number(config.model.lang_token_dim as u64).number(most.into());
+            return Ok(Some(identity.digest()));
+        }
+        let Some(folder) = &self.language else { return Ok(None) };
+        let settings = T5Config::read(folder)?;
+        let tokenizer = InstructionTokenizer::open(folder, most as usize)?;
+        let mut identity = Identity::new("t5 1");
+        identity.bytes(format!("{settings:?}").as_bytes()).file(tokenizer.path())?;
+        identity.weights(folder, &super::t5::tensor_list(&settings))?;
+        Ok(Some(identity.digest()))
     }
 }
 

@@ -2,17 +2,26 @@
 //! `make_encoder_goldens.py` there) or in the folder that RDT_ENCODER_GOLDENS names.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use rdt_buffer::embedding::{
+    Content, Element, EmbedderLock, EmbeddingHeader, EmbeddingWriter, EncoderDigest,
+};
+use rdt_buffer::storage::Disk;
 use tch::{Device, Kind, Tensor};
 
 use super::image::ImageEncoder;
-use super::instruction_embeddings::embed_distinct;
+use super::instruction_embeddings::{embed, embed_distinct};
 use super::language::LanguageEncoder;
 use super::siglip::SiglipVisionTower;
+use super::stored::to_bytes;
+use super::stored_language::StoredLanguage;
 use super::t5::T5Encoder;
 use super::t5_instructions::T5Instructions;
 use super::tokenizer::InstructionTokenizer;
+use crate::device_resize::DeviceResizer;
 use crate::error::TrainError;
+use crate::images::HostImages;
 use crate::tensor_file::TensorFile;
 
 /// Largest difference from `transformers` in f32.
@@ -82,6 +91,24 @@ fn golden_siglip_tokens() -> Result<(), TrainError> {
         let tokens = tower.encode(&images)?;
         assert_eq!(tokens.size(), [images.size()[0], tower.tokens(), tower.width()]);
         assert_close(&tokens, &expected(&folder, "last_hidden_state"), TOLERANCE, &folder.to_string_lossy());
+    }
+    Ok(())
+}
+
+/// What `embed --images` stores is made of other batches than training's.
+#[test]
+fn golden_siglip_tokens_do_not_depend_on_the_batch() -> Result<(), TrainError> {
+    for folder in folders("siglip") {
+        let tower = SiglipVisionTower::open(&folder, Device::Cpu, Kind::Float)?;
+        let images = expected(&folder, "images");
+        let together = tower.encode(&images)?;
+        for place in 0..images.size()[0] {
+            let alone = tower.encode(&images.narrow(0, place, 1))?;
+            assert_close(&together.narrow(0, place, 1), &alone, TOLERANCE, &folder.to_string_lossy());
+            let bytes = to_bytes(&alone, Element::F32)?;
+            let stored = HostImages::Tokens { bytes: &bytes, element: Element::F32 };
+            assert!(stored.tokens(1, &DeviceResizer::on_cpu(1), &tower)?.equal(&alone));
+        }
     }
     Ok(())
 }
@@ -222,6 +249,104 @@ fn golden_embeddings_of_distinct_instructions() -> Result<(), TrainError> {
             assert_close(&embedding.tokens, &reference, TOLERANCE, &embedding.text);
         }
     }
+    Ok(())
+}
+
+/// Stores the embeddings of `texts` in the buffer at `dir`.
+fn store(
+    dir: &Path,
+    encoder: &T5Instructions,
+    digest: EncoderDigest,
+    element: Element,
+    texts: &[&str],
+) -> Result<(), TrainError> {
+    let header = EmbeddingHeader {
+        content: Content::Language,
+        element,
+        width: encoder.width() as u32,
+        records: 0,
+        encoder: digest,
+        chunk: 0,
+        chunk_crc: 0,
+        generation: 0,
+        texts_length: 0,
+    };
+    let lock = EmbedderLock::acquire(dir, &Disk)?;
+    let path = rdt_buffer::layout::language_embedding(dir, 0);
+    let mut writer = EmbeddingWriter::create(&lock, Arc::new(Disk), path, header, texts)?;
+    for text in texts {
+        writer.add(&to_bytes(&embed(encoder, text)?.tokens, element)?)?;
+    }
+    Ok(writer.publish()?)
+}
+
+/// In f32 the padding of a live batch makes the only difference: within what `transformers` and
+/// we may differ by. In bf16 the stored numbers are those of each instruction alone, bit by bit.
+#[test]
+fn golden_stored_embeddings_are_those_of_a_live_batch() -> Result<(), TrainError> {
+    for folder in folders("t5") {
+        let rows = expected_tokens(&folder);
+        let mut texts: Vec<&str> = rows.iter().map(|(text, _)| text.as_str()).collect();
+        texts.dedup();
+        let digest = EncoderDigest([3; 16]);
+        for (kind, element) in [(Kind::Float, Element::F32), (Kind::BFloat16, Element::Bf16)] {
+            let encoder = T5Instructions::open(&folder, Device::Cpu, kind, MAX_TOKENS)?;
+            let dir = tempfile::tempdir().expect("a folder");
+            store(dir.path(), &encoder, digest, element, &texts)?;
+            let open = |width, expected| StoredLanguage::open(dir.path(), width, expected, Device::Cpu, kind);
+            let stored = open(encoder.width(), Some(digest))?;
+            let live = encoder.encode(&texts)?;
+            let found = stored.encode(&texts)?;
+            assert_eq!((found.tokens.size(), found.tokens.kind()), (live.tokens.size(), kind));
+            assert!(found.usable.equal(&live.usable));
+            let tolerance = if kind == Kind::Float { TOLERANCE } else { BF16_TOLERANCE };
+            let [a, b] = [&found.tokens, &live.tokens].map(|tokens| usable_only(tokens, &live.usable));
+            assert_close(&a, &b, tolerance, &folder.to_string_lossy());
+            for text in &texts {
+                let alone = encoder.encode(&[text])?.tokens;
+                assert!(stored.encode(&[text])?.tokens.equal(&alone), "{text:?}");
+            }
+            assert!(open(encoder.width() + 1, None).is_err(), "another width");
+            let error = open(encoder.width(), Some(EncoderDigest([4; 16]))).expect_err("another encoder");
+            assert!(error.to_string().contains("rdt-consume embed again"), "{error}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn golden_encoders_are_told_apart_by_weights_and_not_by_files() -> Result<(), TrainError> {
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../configs/base.yaml"));
+    let config = rdt_schema::Config::from_text(&text.expect("base.yaml"), Path::new("base.yaml"))
+        .expect("a configuration");
+    let digest = |folder: &Path| {
+        let folders = super::EncoderFolders { language: Some(folder.to_owned()), ..Default::default() };
+        folders.language_digest(&config, 0).map(|digest| digest.expect("a folder was given"))
+    };
+    let mut digests = Vec::new();
+    for folder in folders("t5") {
+        let first = digest(&folder)?;
+        // One number more or less, anywhere in a tensor that is small enough to be read whole.
+        let copy = tempfile::tempdir().expect("a folder");
+        for entry in std::fs::read_dir(&folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            std::fs::copy(&path, copy.path().join(path.file_name().expect("a name"))).expect("a copy");
+        }
+        assert_eq!(digest(copy.path())?, first, "a copy is the same encoder");
+        let weights =
+            std::fs::read_dir(copy.path()).expect("a folder").map(|entry| entry.expect("an entry").path());
+        let weights = weights.filter(|path| {
+            path.to_string_lossy().contains("model") && path.extension().is_some_and(|e| e == "safetensors")
+        });
+        let path = weights.max().expect("weights");
+        let mut bytes = std::fs::read(&path).expect("weights");
+        *bytes.last_mut().expect("a byte") ^= 1;
+        std::fs::write(&path, bytes).expect("written");
+        assert_ne!(digest(copy.path())?, first, "{}", path.display());
+        digests.push(first);
+    }
+    digests.dedup();
+    assert_eq!(digests.len(), folders("t5").len());
     Ok(())
 }
 

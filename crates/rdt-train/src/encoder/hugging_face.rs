@@ -146,6 +146,23 @@ impl ModelFolder {
         Ok(FrozenTensors { tensors })
     }
 
+    /// Names and mapped views of those tensors of `list` that are there, in its order.
+    ///
+    /// # Errors
+    /// One is of a kind that no weights have.
+    pub(super) fn tensors(&self, list: &TensorList) -> Result<Vec<(String, Tensor)>, TrainError> {
+        let mut found = Vec::new();
+        for wanted in &list.wanted {
+            let place = wanted.names.iter().find_map(|name| Some((name, *self.file_of.get(name)?)));
+            if let Some((name, number)) = place
+                && let Some(tensor) = self.files[number].tensor(name)?
+            {
+                found.push((name.clone(), tensor));
+            }
+        }
+        Ok(found)
+    }
+
     fn view(&self, wanted: &Wanted, complaints: &mut Complaints) -> Result<Option<Tensor>, TrainError> {
         let place = wanted.names.iter().find_map(|name| Some((name, *self.file_of.get(name)?)));
         let Some((name, number)) = place else {

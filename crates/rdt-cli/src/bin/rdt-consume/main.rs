@@ -4,8 +4,10 @@
 //! not load it.
 #![forbid(unsafe_code)]
 
+mod embed;
 mod export_weights;
 mod holdout;
+mod inputs;
 mod recipe;
 mod sample;
 mod train;
@@ -48,6 +50,8 @@ struct Cli {
 enum Command {
     /// Measure the loader alone
     Bench(bench::Args),
+    /// Encode the buffer's instructions or frames once, and store what comes out in the buffer
+    Embed(embed::Args),
     /// Write a checkpoint's weights as RDT's Python code reads them
     ExportWeights(export_weights::Args),
     /// Print which samples each batch holds
@@ -65,6 +69,7 @@ fn main() -> ExitCode {
     exit::code(match cli.command {
         None => train::run(&cli.train),
         Some(Command::Bench(args)) => bench::run(&args, &mut to_tensors()),
+        Some(Command::Embed(args)) => embed::run(&args),
         Some(Command::ExportWeights(args)) => export_weights::run(&args),
         Some(Command::Order(args)) => order::run(&args),
         Some(Command::Sample(args)) => sample::run(&args),

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use rdt_consumer::{
-    BatchShape, Delivery, LastBatch, Loader, LoaderOptions, OnBadSample, SampleSource, Selection,
+    BatchShape, Conditioning, Delivery, LastBatch, Loader, LoaderOptions, OnBadSample, SampleSource,
+    Selection,
 };
 use rdt_schema::Config;
 use rdt_train::TrainError;
@@ -18,6 +19,7 @@ use rdt_train::tensor_file::TensorFile;
 
 use super::export_weights::Weights;
 use super::holdout;
+use super::inputs::PrecomputedFlags;
 use super::train::{DeviceFlag, EncoderFlags, Precision};
 use rdt_cli::consume::source::{ConfigChoice, HowToOpen, SourceFlags};
 use rdt_cli::exit::{Outcome, Usage};
@@ -54,6 +56,9 @@ pub struct Args {
     /// Where the encoders are
     #[command(flatten)]
     pub encoders: EncoderFlags,
+    /// What is taken from stored embeddings
+    #[command(flatten)]
+    pub precomputed: PrecomputedFlags,
     /// Share of the episodes that is held out, of which the samples are taken; 0: of all
     /// [default: the share of the checkpoint's run]
     #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
@@ -92,14 +97,16 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     let TrainSettings { seed: run_seed, holdout: run_share, .. } = checkpoint::settings(&args.checkpoint)?;
     let holdout = holdout::divide(&source.samples, args.holdout.unwrap_or(run_share))?;
     holdout.iter().for_each(|holdout| eprintln!("{}; sampling these", holdout.describe()));
-    let (policy, layout) = Policy::new(&config, &(&args.encoders).into(), run_seed, device, kind)
-        .map_err(super::train::usage_of_settings)?;
+    let encoders = args.precomputed.encoders(&args.encoders, &source)?;
+    let (policy, layout) =
+        Policy::new(&config, &encoders, run_seed, device, kind).map_err(super::train::usage_of_settings)?;
     policy.describe().iter().for_each(|line| eprintln!("{line}"));
     let flat = layout.zeros(device).map_err(TrainError::from)?;
     TensorFile::open(&Which::from(args.weights).file(&args.checkpoint))?.load(&layout, "", &flat)?;
     let weights = policy.weights(&layout, &flat)?;
-    let mut loader =
-        loader(&source.samples, &config, args.sample, args.seed, holdout::evaluated(holdout.as_ref()))?;
+    let delivery = args.precomputed.delivery(&config, &Conditioning::default(), &source)?;
+    let evaluated = holdout::evaluated(holdout.as_ref());
+    let mut loader = loader(&source.samples, &config, delivery, args.sample, args.seed, evaluated)?;
     let names = loader.dataset_names().to_vec();
     let figures = policy.evaluate(&weights, &mut loader, args.sample.num_sample_batches, &names)?;
     let lost = loader.bad_samples().inspect(|bad| eprintln!("{bad}")).count();
@@ -115,6 +122,7 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
 pub(super) fn loader(
     samples: &SampleSource,
     config: &Config,
+    delivery: Delivery,
     flags: SampleFlags,
     seed: u64,
     selection: Option<Arc<Selection>>,
@@ -137,7 +145,7 @@ pub(super) fn loader(
             history: config.common.img_history_size.into(),
             cameras: config.common.num_cameras.into(),
         },
-        delivery: Delivery::Pixel { size: config.model.vision.image_size as usize },
+        delivery,
         conditioning: Default::default(),
         workers: 1,
         batches_ahead: 1,

@@ -16,7 +16,6 @@ use rdt_consumer::{Delivery, Loader, LoaderOptions, Position, SampleSource, prep
 use rdt_schema::{CameraSlot, Config};
 use rdt_train::TrainError;
 use rdt_train::device;
-use rdt_train::encoder::EncoderFolders;
 use rdt_train::metrics_log::{Record, StepRecord};
 use rdt_train::train::{Ended, Evaluation, Event, Run, Start, train};
 use rdt_train::trainer::Trainer;
@@ -60,13 +59,18 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     device::set_cpu_threads(args.cpu_threads).map_err(Usage::from_error)?;
     let holdout = holdout::divide(samples, args.holdout.holdout)?;
     let count = holdout.as_ref().map_or(samples.sample_count(), |holdout| holdout.training.samples());
-    let mut options = loader_options(args, config, workers)?;
+    let mut options = loader_options(args, &source, workers)?;
     options.selection = holdout.as_ref().map(|holdout| Arc::clone(&holdout.training));
-    let side = config.model.vision.image_size as usize;
-    prepared::check(samples.frame_size(), Some(side), &options.conditioning).map_err(Usage::from_error)?;
+    let delivery = options.delivery;
+    if let Delivery::Pixel { size } = delivery {
+        prepared::check(samples.frame_size(), Some(size), &options.conditioning)
+            .map_err(Usage::from_error)?;
+    }
     let settings = settings(args, count).map_err(Usage::from_error)?;
     let (device, why) = device::choose(args.device.into()).map_err(Usage::from_error)?;
-    options.delivery = args.images.delivery(device.is_cuda(), side);
+    if let Delivery::Pixel { size } = delivery {
+        options.delivery = args.images.delivery(device.is_cuda(), size);
+    }
     options.order = args.order.kind(source.buffer.as_deref())?;
     let data = &format!("{data}{}", OrderFlags::note(options.order));
     eprintln!("device: {} ({why})", if device.is_cuda() { "cuda" } else { "cpu" });
@@ -78,7 +82,7 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     hidden_cameras(samples, config).iter().for_each(|line| eprintln!("{line}"));
     flags::epochs_note(args, count).iter().for_each(|line| eprintln!("{line}"));
 
-    let encoders = EncoderFolders::from(&args.encoders);
+    let encoders = args.precomputed.encoders(&args.encoders, &source)?;
     let replaced = AtomicU64::new(0);
     let run = Run {
         config,
@@ -105,13 +109,14 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     let evaluated = || holdout::evaluated(holdout.as_ref());
     let mut figures = |trainer: &Trainer| {
         let data = |error: anyhow::Error| TrainError::Data { source: error.into() };
-        let loader = sample::loader(samples, config, args.sample, args.seed, evaluated()).map_err(data)?;
+        let loader =
+            sample::loader(samples, config, delivery, args.sample, args.seed, evaluated()).map_err(data)?;
         let names = loader.dataset_names().to_vec();
         trainer.evaluate(loader, args.sample.num_sample_batches, &names)
     };
     if args.sample_period > 0 {
         // What is wrong with the flags is said before training, not at the first sampling.
-        sample::loader(samples, config, args.sample, args.seed, evaluated())?;
+        sample::loader(samples, config, delivery, args.sample, args.seed, evaluated())?;
     }
     let period = u64::try_from(args.sample_period).ok().filter(|&period| period > 0);
     let evaluation = period.map(|period| Evaluation { period, figures: &mut figures });

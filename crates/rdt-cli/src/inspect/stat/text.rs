@@ -85,6 +85,46 @@ impl fmt::Display for Text<'_> {
             "bits",
             format!("{} clean, {} dirty, generation {generations}", grouped(r.clean), grouped(r.dirty)),
         )?;
+        if let Some(language) = &r.embeddings.language {
+            let missing = match language.missing {
+                0 => String::new(),
+                missing => format!(", {} missing: run rdt-consume embed", grouped(missing)),
+            };
+            row(
+                f,
+                "embedded",
+                format!(
+                    "{} by encoder {}, {} x {}, {}{missing}",
+                    counted(language.instructions, "instruction"),
+                    &language.encoder[..8.min(language.encoder.len())],
+                    language.width,
+                    language.element.name(),
+                    bytes(language.bytes as f64)
+                ),
+            )?;
+        }
+        if let Some(images) = &r.embeddings.images {
+            let missing = match images.missing_chunks {
+                0 => String::new(),
+                missing => format!(", {} missing: run rdt-consume embed --images", counted(missing, "chunk")),
+            };
+            row(
+                f,
+                "embedded",
+                format!(
+                    "frames of {} by encoder {}, {} x {} {} an image, {}{missing}",
+                    counted(images.chunks, "chunk"),
+                    &images.encoder[..8.min(images.encoder.len())],
+                    images.tokens,
+                    images.width,
+                    images.element.name(),
+                    bytes(images.bytes as f64)
+                ),
+            )?;
+        }
+        for damaged in &r.embeddings.damaged {
+            writeln!(f, "damaged embeddings: {}", damaged.reason)?;
+        }
         for dataset in &r.datasets {
             write_dataset(f, dataset)?;
         }

@@ -21,9 +21,15 @@ pub(super) fn print(report: &Report) -> anyhow::Result<()> {
     if let Some(compared) = report.compared {
         say!("{} compared with the source files", counted(compared, "sample"));
     }
+    if report.embedding_files > 0 {
+        say!("{}: every embedding looked at", counted(report.embedding_files, "embedding file"));
+    }
     if report.ok {
         say!("all is as it was written");
         return Ok(());
+    }
+    for bad in &report.bad_embeddings {
+        say!("{}", bad.reason);
     }
     let groups = groups(&report.bad);
     for group in groups.iter().take(SHOWN) {

@@ -5,8 +5,7 @@
 use std::path::PathBuf;
 
 use clap::ValueEnum;
-use rdt_consumer::{BatchShape, Delivery, LastBatch, LoaderOptions, OnBadSample};
-use rdt_schema::Config;
+use rdt_consumer::{BatchShape, LastBatch, LoaderOptions, OnBadSample};
 use rdt_train::TrainError;
 use rdt_train::device::DeviceChoice;
 use rdt_train::encoder::EncoderFolders;
@@ -16,12 +15,13 @@ use rdt_train::settings::{MixedPrecision, TrainSettings};
 
 use super::rdt_flags::RdtFlags;
 use crate::holdout::HoldoutFlag;
+use crate::inputs::PrecomputedFlags;
 use crate::recipe::RecipeFlag;
 use crate::sample::SampleFlags;
 use rdt_cli::consume::conditioning::ConditioningFlags;
 use rdt_cli::consume::image_delivery::ImageDeliveryFlags;
 use rdt_cli::consume::order_flags::OrderFlags;
-use rdt_cli::consume::source::SourceFlags;
+use rdt_cli::consume::source::{OpenedSource, SourceFlags};
 
 /// Flags of a training run; names and defaults are RDT's where it has them.
 #[derive(Debug, clap::Args)]
@@ -42,6 +42,9 @@ pub struct Args {
     // No doc comment: it would become the help of the whole program.
     #[command(flatten)]
     pub encoders: EncoderFlags,
+    // No doc comment: it would become the help of the whole program.
+    #[command(flatten)]
+    pub precomputed: PrecomputedFlags,
     // No doc comment: it would become the help of the whole program.
     #[command(flatten)]
     pub conditioning: ConditioningFlags,
@@ -229,15 +232,22 @@ impl From<&EncoderFlags> for EncoderFolders {
         Self {
             vision: flags.pretrained_vision_encoder_name_or_path.clone(),
             language: flags.pretrained_text_encoder_name_or_path.clone(),
+            stored_language: None,
+            stored_images: None,
         }
     }
 }
 
-/// How the loader makes batches.
+/// How the loader makes batches of the samples of `source`.
 ///
 /// # Errors
 /// Wrong usage: what is masked or disturbed cannot be.
-pub(super) fn loader_options(args: &Args, config: &Config, workers: usize) -> anyhow::Result<LoaderOptions> {
+pub(super) fn loader_options(
+    args: &Args,
+    source: &OpenedSource,
+    workers: usize,
+) -> anyhow::Result<LoaderOptions> {
+    let (config, conditioning) = (&source.config, args.conditioning.conditioning()?);
     Ok(LoaderOptions {
         seed: args.seed,
         global_batch: args.train_batch_size,
@@ -253,8 +263,8 @@ pub(super) fn loader_options(args: &Args, config: &Config, workers: usize) -> an
             history: config.common.img_history_size.into(),
             cameras: config.common.num_cameras.into(),
         },
-        delivery: Delivery::Pixel { size: config.model.vision.image_size as usize },
-        conditioning: args.conditioning.conditioning()?,
+        delivery: args.precomputed.delivery(config, &conditioning, source)?,
+        conditioning,
         workers,
         batches_ahead: workers.max(2),
         on_bad_sample: match args.on_bad_sample {

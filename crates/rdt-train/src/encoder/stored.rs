@@ -1,0 +1,70 @@
+//! What stored embeddings of instructions and of images share: tensors as stored bytes, and the
+//! question whose embeddings they are.
+
+use std::path::Path;
+
+use rdt_buffer::embedding::{Element, EncoderDigest};
+use tch::{Device, Kind, Tensor};
+
+use crate::error::TrainError;
+use crate::late;
+
+/// The kind of tensor that numbers are stored as.
+pub fn kind_of(element: Element) -> Kind {
+    match element {
+        Element::F32 => Kind::Float,
+        Element::Bf16 => Kind::BFloat16,
+    }
+}
+
+/// The numbers of a tensor, in row-major order, as they are stored.
+///
+/// # Errors
+/// One is infinite or not a number, or the memory is not there.
+pub fn to_bytes(tensor: &Tensor, element: Element) -> Result<Vec<u8>, TrainError> {
+    let tensor = tensor.f_to_kind(kind_of(element))?.f_to_device(Device::Cpu)?.f_contiguous()?;
+    if !bool::try_from(tensor.f_isfinite()?.f_all()?)? {
+        return Err(TrainError::Setting {
+            what: "an embedding".into(),
+            found: "with numbers that are not finite".into(),
+            expected: "finite ones; try another --mixed-precision, or check the encoder's files".into(),
+        });
+    }
+    Ok(Vec::try_from(tensor.f_view([-1])?.f_view_dtype(Kind::Uint8)?)?)
+}
+
+/// Stored bytes as a tensor of `shape` and of the stored kind, on the device.
+///
+/// # Errors
+/// The bytes are not as many as the shape says, or the memory is not there.
+pub fn stored_tensor(
+    bytes: &[u8],
+    shape: &[i64],
+    element: Element,
+    device: Device,
+) -> Result<Tensor, TrainError> {
+    let bytes = late::upload(bytes, &[bytes.len() as i64], device)?;
+    Ok(bytes.f_view_dtype(kind_of(element))?.f_view(shape)?)
+}
+
+/// Errors where embeddings in `folder` of the buffer at `dir` are not of the encoder that is
+/// expected, if one is.
+pub(super) fn refuse_another(
+    flag: &str,
+    folder: &str,
+    dir: &Path,
+    found: EncoderDigest,
+    expected: Option<EncoderDigest>,
+) -> Result<(), TrainError> {
+    match expected {
+        Some(expected) if expected != found => Err(TrainError::Setting {
+            what: flag.into(),
+            found: format!("embeddings of encoder {found} in {}", dir.join(folder).display()),
+            expected: format!(
+                "those of encoder {expected}, the one given (of untrained encoders the seed counts too); give the \
+                 encoder that they were made with, or remove the folder and run rdt-consume embed again"
+            ),
+        }),
+        _ => Ok(()),
+    }
+}

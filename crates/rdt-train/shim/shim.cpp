@@ -10,6 +10,10 @@
 #include <exception>
 #include <optional>
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
 #include <ATen/Context.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/_fused_adamw.h>
@@ -141,6 +145,14 @@ char* rdt_peak_bytes(int index, int64_t* bytes) {
     auto stats = allocator->getDeviceStats(static_cast<c10::DeviceIndex>(index));
     *bytes = stats.allocated_bytes[0].peak;
   });
+}
+
+// Memory that was freed stays with the process, where that is glibc's to decide.
+void rdt_keep_memory() {
+#ifdef __GLIBC__
+  mallopt(M_MMAP_MAX, 0);
+  mallopt(M_TRIM_THRESHOLD, -1);
+#endif
 }
 
 void rdt_free(char* text) {

@@ -56,6 +56,7 @@ unsafe extern "C" {
     fn rdt_allow_tf32(allowed: bool);
     fn rdt_tf32_allowed() -> bool;
     fn rdt_peak_bytes(index: c_int, bytes: *mut i64) -> *mut c_char;
+    fn rdt_keep_memory();
     fn rdt_free(text: *mut c_char);
 }
 
@@ -203,6 +204,12 @@ pub(crate) fn allow_tf32(allowed: bool) {
 pub(crate) fn tf32_allowed() -> bool {
     // SAFETY: reads a number of libtorch's context; no pointers.
     unsafe { rdt_tf32_allowed() }
+}
+
+/// Keeps freed memory for the next allocation instead of giving it back to the system.
+pub(crate) fn keep_memory() {
+    // SAFETY: sets two numbers of the allocator, which does that under its own lock; no pointers.
+    unsafe { rdt_keep_memory() }
 }
 
 /// Most bytes that tensors took at once on a CUDA device; none on the CPU, or where the allocator

@@ -14,6 +14,7 @@ mod loader;
 mod made;
 mod memory;
 mod mixing;
+mod opening;
 mod support;
 mod train;
 mod units;

@@ -41,7 +41,7 @@ CAMERAS = {"libero": ["agentview_rgb", "eye_in_hand_rgb"], "agilex": ["cam_high"
 # Which row of `rdt-buf mixing` (docs/mixing.md) is the shuffle that is run here.
 MIXING = {
     "ours": "ours, uniform", "ours-raw": "ours, uniform", "ours-windowed": "ours, windowed, 64 chunks",
-    "rdt": "randperm", "hdf5": "randperm", "lerobot": "randperm", "mds": "MosaicML py1e",
+    "rdt": "randperm (each sample once, then it waits for a producer)", "hdf5": "randperm", "lerobot": "randperm", "mds": "MosaicML py1e",
     "webdataset": "WebDataset, here a buffer of 5000",
 }
 
@@ -295,6 +295,13 @@ def run_peer(args):
     start, batches = time.perf_counter(), 0
     loader = torch_loader(args.name, args.dataset, args.stage, args.root, args.at, args.workers)
     wanted = args.samples // BATCH + WARM_UP
+    if args.name == "rdt":
+        # It marks each sample it reads, and would wait for a producer once all are; they are unmarked before.
+        import numpy
+        for bits in glob.glob("chunk_*/dirty_bit"):
+            size = os.path.getsize(bits)
+            numpy.zeros(size, "u1").tofile(bits)
+        wanted = min(wanted, len(loader))
     while batches < wanted:
         for _ in loader:
             batches += 1

@@ -70,7 +70,8 @@ const JPEG_QUALITY: u8 = 95;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ImageCodec {
-    /// JPEG sources as they are, pixel sources as [`ImageCodec::ZstdRef`].
+    /// JPEG sources as they are, pixel sources as [`ImageCodec::ZstdRef`]; frames stored prepared as
+    /// [`ImageCodec::Lz4`], since it loads them fast whatever they show.
     #[default]
     Auto,
     /// Pixels; JPEG sources are decoded.

@@ -103,7 +103,12 @@ impl FrameEncoder {
             flip: Flip::None,
         };
         self.encoded.clear();
-        let (codec, reference) = match self.choice {
+        // Frames are prepared so that they load fast, and that lz4 does at any content.
+        let choice = match self.choice {
+            ImageCodec::Auto if self.preprocessor.is_some() => ImageCodec::Lz4,
+            choice => choice,
+        };
+        let (codec, reference) = match choice {
             ImageCodec::Raw => (FrameCodec::Raw, None),
             ImageCodec::Zstd => {
                 zstd_ready(&mut self.zstd)

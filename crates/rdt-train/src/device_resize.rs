@@ -24,6 +24,9 @@ pub struct DeviceResizer {
     device: Device,
     /// By rows (or columns) of the frame and side of the square that it is padded to.
     axes: RefCell<HashMap<(i64, i64), Rc<Axis>>>,
+    /// Images of the last batch on the CPU: their memory serves the next. Fresh memory of that size
+    /// is cleared by the system a page at a time, which took six times as long as filling it.
+    last: RefCell<Option<Tensor>>,
 }
 
 /// A resize along one axis.
@@ -38,7 +41,7 @@ struct Axis {
 impl DeviceResizer {
     /// To images of `side` pixels.
     pub fn new(side: i64, device: Device) -> Self {
-        Self { side, device, axes: RefCell::default() }
+        Self { side, device, axes: RefCell::default(), last: RefCell::default() }
     }
 
     /// To images of `side` pixels, on the CPU.
@@ -54,6 +57,16 @@ impl DeviceResizer {
     /// Where it computes.
     pub fn device(&self) -> Device {
         self.device
+    }
+
+    /// f32 on the CPU of that shape, of any content; the same memory at each call for one shape.
+    pub(crate) fn room(&self, shape: [i64; 4]) -> Result<Tensor, TchError> {
+        let mut last = self.last.borrow_mut();
+        let room = match last.take() {
+            Some(room) if room.size() == shape => room,
+            _ => Tensor::f_empty(shape, (Kind::Float, Device::Cpu))?,
+        };
+        Ok(last.insert(room).shallow_clone())
     }
 
     /// `(n, height, width, 3)` bytes on the device to `(n, 3, side, side)`, f32, as RDT normalises.

@@ -34,8 +34,9 @@ pub(crate) fn write<T: Element>(tensor: &mut Tensor, write: impl FnOnce(&mut [T]
     if length > 0 {
         // SAFETY: the tensor is contiguous CPU memory of `length` elements of kind `T`, for which any
         // bits are a value; the exclusive borrow of the tensor keeps it alive and keeps this handle from
-        // being used while the slice is. Another handle of the same storage would have to be used by
-        // another thread at the same time: all callers hand in tensors that they have just made.
+        // being used while the slice is. Other handles of the same storage give no references to Rust,
+        // and would have to be used by another thread at the same time: tensors that are handed in here
+        // stay in one (`DeviceResizer`, which keeps them, is not `Sync`).
         let elements = unsafe { std::slice::from_raw_parts_mut(tensor.data_ptr().cast::<T>(), length) };
         write(elements);
     }

@@ -66,7 +66,8 @@ impl<'a> HostImages<'a> {
     }
 
     /// `(count, 3, side, side)`, f32, on the device of `resizer`: each level `(x / 255 - 0.5) / 0.5`,
-    /// bit-equal to RDT's where they were prepared on the CPU.
+    /// bit-equal to RDT's where they were prepared on the CPU. There, the next call for as many images
+    /// writes over them: they are for encoding at once.
     ///
     /// # Errors
     /// They are not `count` images, or not of that side; or the memory is not there.
@@ -86,7 +87,7 @@ impl<'a> HostImages<'a> {
                     return Err(TchError::Shape(message).into());
                 }
                 if device == Device::Cpu {
-                    Ok(normalised_on_cpu(levels, count, side)?)
+                    Ok(normalised_on_cpu(levels, resizer.room([count, 3, side, side])?)?)
                 } else {
                     let levels = late::upload(levels, &[count, side, side, 3], device)?;
                     Ok(normalised(&levels.f_permute([0, 3, 1, 2])?.f_contiguous()?)?)
@@ -160,9 +161,12 @@ fn prepared_on_device(
 }
 
 /// One pass, straight into the tensor's memory.
-fn normalised_on_cpu(levels: &[u8], count: i64, side: i64) -> Result<Tensor, TchError> {
-    let mut images = Tensor::f_empty([count, 3, side, side], (Kind::Float, Device::Cpu))?;
-    let image = (3 * side * side) as usize;
+fn normalised_on_cpu(levels: &[u8], mut images: Tensor) -> Result<Tensor, TchError> {
+    let (count, ..) = images.size4()?;
+    let image = levels.len() / (count as usize).max(1);
+    if image == 0 {
+        return Ok(images);
+    }
     host_memory::write(&mut images, |values: &mut [f32]| {
         for (levels, values) in levels.chunks_exact(image).zip(values.chunks_exact_mut(image)) {
             normalise(levels, values);
@@ -194,6 +198,21 @@ mod tests {
         let mut expected = vec![0.0; 3 * 16 * 16];
         normalise(&levels[3 * 16 * 16..], &mut expected);
         assert!(fused.get(1).flatten(0, -1).equal(&Tensor::from_slice(&expected)));
+        Ok(())
+    }
+
+    #[test]
+    fn the_memory_of_a_batch_serves_the_next() -> Result<(), Box<dyn std::error::Error>> {
+        let resizer = DeviceResizer::new(4, Device::Cpu);
+        let images = |count: usize, level: u8| {
+            HostImages::Pixel(&vec![level; count * 48]).to_device(count as i64, &resizer)
+        };
+        let first = images(2, 10)?.data_ptr();
+        let second = images(2, 200)?;
+        assert_eq!(first, second.data_ptr());
+        assert_eq!(second.double_value(&[1, 2, 3, 3]), f64::from(rdt_image::normalised(200)));
+        assert_eq!(images(1, 3)?.size(), [1, 3, 4, 4]);
+        assert_eq!(images(0, 3)?.size(), [0, 3, 4, 4]);
         Ok(())
     }
 

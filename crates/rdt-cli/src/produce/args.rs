@@ -68,7 +68,7 @@ pub struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MAX_CHUNK_SIZE))]
     pub chunk_size: Option<u32>,
 
-    /// How frames are stored: auto (JPEG as it is, raw frames lossless), raw, zstd, zstd-ref, lz4,
+    /// How frames are stored: auto (JPEG as it is, raw frames lossless; lz4 with --frame-size), raw, zstd, zstd-ref, lz4,
     /// or jpeg[:QUALITY] (lossy; 95 if not said).
     #[arg(long, value_name = "CODEC", default_value_t)]
     pub image_codec: ImageCodec,

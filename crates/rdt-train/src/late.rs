@@ -24,7 +24,7 @@ pub fn upload<T: Element>(values: &[T], shape: &[i64], device: Device) -> Result
 /// Copies a small tensor of the CPU to the device, as [`upload`] does.
 ///
 /// # Errors
-/// The memory is not there, or it is of a kind that is not sent: f32 and i64 are.
+/// The memory is not there, or it is of a kind that is not sent: f32, i64 and bool are.
 pub fn send(tensor: &Tensor, device: Device) -> Result<Tensor, TchError> {
     if !device.is_cuda() || tensor.device().is_cuda() {
         return tensor.f_to_device(device);
@@ -33,6 +33,7 @@ pub fn send(tensor: &Tensor, device: Device) -> Result<Tensor, TchError> {
     match tensor.kind() {
         Kind::Int64 => upload(&Vec::<i64>::try_from(flat)?, &shape, device),
         Kind::Float => upload(&Vec::<f32>::try_from(flat)?, &shape, device),
+        Kind::Bool => upload(&Vec::<bool>::try_from(flat)?, &shape, device),
         kind => Err(TchError::Kind(format!("{kind:?} is not sent"))),
     }
 }

@@ -3,6 +3,7 @@
 use tch::{Device, Kind, TchError, Tensor};
 
 use crate::error::TrainError;
+use crate::late;
 use crate::random::{self, Stream};
 
 /// Encoded instructions, padded to the longest.
@@ -82,7 +83,7 @@ impl LanguageEncoder for HashedWords {
             let _ = usable.f_get(i as i64)?.f_narrow(0, 0, length)?.f_fill_(1)?;
         }
         if self.device != Device::Cpu {
-            (tokens, usable) = (tokens.f_to_device(self.device)?, usable.f_to_device(self.device)?);
+            (tokens, usable) = (late::send(&tokens, self.device)?, late::send(&usable, self.device)?);
         }
         Ok(LanguageTokens { tokens, usable })
     }

@@ -5,12 +5,13 @@
 
 use std::path::Path;
 
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Kind};
 
 use super::language::{LanguageEncoder, LanguageTokens};
 use super::t5::T5Encoder;
 use super::tokenizer::InstructionTokenizer;
 use crate::error::TrainError;
+use crate::late;
 
 /// A frozen T5 v1.1 with its tokenizer.
 #[derive(Debug)]
@@ -68,8 +69,7 @@ impl LanguageEncoder for T5Instructions {
             padded.resize(padded.len() + longest - row.len(), self.tokenizer.pad());
         }
         let is_padded = padded.contains(&self.tokenizer.pad());
-        let ids = Tensor::f_from_slice(&padded)?.f_view([rows.len() as i64, longest as i64])?;
-        let ids = ids.f_to_device(self.device)?;
+        let ids = late::upload(&padded, &[rows.len() as i64, longest as i64], self.device)?;
         let usable = ids.f_ne(self.tokenizer.pad())?;
         let tokens = self.encoder.forward(&ids, is_padded.then_some(&usable))?;
         Ok(LanguageTokens { tokens, usable })

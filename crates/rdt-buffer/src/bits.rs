@@ -5,7 +5,7 @@
 //! change by one atomic operation on one word. The words are state and change; only the header
 //! is under a checksum.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::Path;
 
 use crate::error::BufferError;
@@ -25,7 +25,8 @@ pub const CLAIMED: u64 = 0x5555_5555_5555_5555;
 /// The delivered bits of a word.
 pub const DELIVERED: u64 = CLAIMED << 1;
 
-const REMEDY: &str = "the rdt-produce --fill-up command that made the buffer makes new, clean ones";
+pub(crate) const REMEDY: &str =
+    "the rdt-produce --fill-up command that made the buffer makes new, clean ones";
 
 /// How many slots of a chunk (or of many) are in which state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -65,28 +66,109 @@ pub fn words(slots: u32) -> usize {
     slots.div_ceil(SLOTS_PER_WORD) as usize
 }
 
-fn header(chunk: ChunkId, generation: u64, slots: u32) -> [u8; HEADER_LENGTH] {
-    let mut bytes = [0; HEADER_LENGTH];
-    bytes[..8].copy_from_slice(&MAGIC);
-    bytes[8..12].copy_from_slice(&VERSION.to_le_bytes());
-    bytes[12..16].copy_from_slice(&chunk.get().to_le_bytes());
-    bytes[16..24].copy_from_slice(&generation.to_le_bytes());
-    bytes[24..28].copy_from_slice(&slots.to_le_bytes());
-    let checksum = crc32c::crc32c(&bytes[..HEADER_LENGTH - 4]);
-    bytes[HEADER_LENGTH - 4..].copy_from_slice(&checksum.to_le_bytes());
-    bytes
+/// What became of the samples of a chunk's earlier generations. All 0 in the first one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct History {
+    /// Samples of all earlier generations, each counted in the last one that it was in.
+    pub(crate) produced: u64,
+    /// Of those of the generations up to `settled`, how many were delivered.
+    pub(crate) delivered: u64,
+    /// Of the same, how many were lost with consumers that were killed.
+    pub(crate) lost: u64,
+    /// The last generation whose samples are in `delivered` and `lost`. The bits of those behind
+    /// it are still there, and tell.
+    pub(crate) settled: u64,
+}
+
+/// The first bytes of a bits file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct BitsHeader {
+    pub(crate) chunk: ChunkId,
+    pub(crate) generation: u64,
+    pub(crate) slots: u32,
+    pub(crate) history: History,
+}
+
+impl BitsHeader {
+    fn to_bytes(self) -> [u8; HEADER_LENGTH] {
+        let History { produced, delivered, lost, settled } = self.history;
+        let mut bytes = [0; HEADER_LENGTH];
+        bytes[..8].copy_from_slice(&MAGIC);
+        bytes[8..12].copy_from_slice(&VERSION.to_le_bytes());
+        bytes[12..16].copy_from_slice(&self.chunk.get().to_le_bytes());
+        bytes[16..24].copy_from_slice(&self.generation.to_le_bytes());
+        bytes[24..28].copy_from_slice(&self.slots.to_le_bytes());
+        for (place, number) in bytes[28..60].chunks_exact_mut(8).zip([produced, delivered, lost, settled]) {
+            place.copy_from_slice(&number.to_le_bytes());
+        }
+        let checksum = crc32c::crc32c(&bytes[..HEADER_LENGTH - 4]);
+        bytes[HEADER_LENGTH - 4..].copy_from_slice(&checksum.to_le_bytes());
+        bytes
+    }
+
+    /// The header in `bytes`, of whatever chunk; `Err` is (what, found, expected).
+    fn parse(bytes: &[u8]) -> Result<Self, (&'static str, String, String)> {
+        let Some(bytes) = bytes.first_chunk::<HEADER_LENGTH>() else {
+            return Err((
+                "the length",
+                format!("{} bytes", bytes.len()),
+                format!("at least {HEADER_LENGTH}"),
+            ));
+        };
+        let number = |at: usize| u64::from_le_bytes(std::array::from_fn(|i| bytes[at + i]));
+        let half = |at: usize| u32::from_le_bytes(std::array::from_fn(|i| bytes[at + i]));
+        let header = Self {
+            chunk: ChunkId::new(half(12)),
+            generation: number(16),
+            slots: half(24),
+            history: History {
+                produced: number(28),
+                delivered: number(36),
+                lost: number(44),
+                settled: number(52),
+            },
+        };
+        // Magic, version and checksum are those of the header that these numbers make.
+        let expected = header.to_bytes();
+        match bytes.iter().zip(&expected).position(|(a, b)| a != b) {
+            None => Ok(header),
+            Some(at) => Err((
+                "the header",
+                format!("{:#04x} at byte {at}", bytes[at]),
+                format!("{:#04x}", expected[at]),
+            )),
+        }
+    }
+
+    /// Reads the header of the bits file at `path`, which must be of this generation.
+    pub(crate) fn read(path: &Path, chunk: ChunkId, generation: u64) -> Result<Self, BufferError> {
+        let mut bytes = Vec::with_capacity(HEADER_LENGTH);
+        let file = std::fs::File::open(path).map_err(|e| BufferError::io("open", path, e))?;
+        file.take(HEADER_LENGTH as u64)
+            .read_to_end(&mut bytes)
+            .map_err(|e| BufferError::io("read", path, e))?;
+        Self::check(&bytes, path, chunk, generation)
+    }
+
+    fn check(bytes: &[u8], path: &Path, chunk: ChunkId, generation: u64) -> Result<Self, BufferError> {
+        let header = Self::parse(bytes).map_err(|fault| damaged(path, fault))?;
+        if (header.chunk, header.generation) != (chunk, generation) {
+            let name = |chunk, generation| format!("of chunk {chunk}, generation {generation}");
+            let found = name(header.chunk, header.generation);
+            return Err(damaged(path, ("the header", found, name(chunk, generation))));
+        }
+        Ok(header)
+    }
+}
+
+fn damaged(path: &Path, (what, found, expected): (&'static str, String, String)) -> BufferError {
+    BufferError::DamagedBits { path: path.to_owned(), what, found, expected, remedy: REMEDY }
 }
 
 /// Writes a file of clean bits at `path`, durably.
-pub(crate) fn create(
-    storage: &dyn Storage,
-    path: &Path,
-    chunk: ChunkId,
-    generation: u64,
-    slots: u32,
-) -> Result<(), BufferError> {
-    let mut bytes = header(chunk, generation, slots).to_vec();
-    bytes.resize(HEADER_LENGTH + 8 * words(slots), 0);
+pub(crate) fn create(storage: &dyn Storage, path: &Path, header: BitsHeader) -> Result<(), BufferError> {
+    let mut bytes = header.to_bytes().to_vec();
+    bytes.resize(HEADER_LENGTH + 8 * words(header.slots), 0);
     let mut file = storage.create(path).map_err(|e| BufferError::io("create", path, e))?;
     file.write_all(&bytes).map_err(|e| BufferError::io("write", path, e))?;
     file.sync().map_err(|e| BufferError::io("sync", path, e))?;
@@ -100,31 +182,20 @@ pub(crate) fn create(
 /// The file cannot be read, or is not the bits of this chunk, generation and size.
 pub fn count(path: &Path, chunk: ChunkId, generation: u64, slots: u32) -> Result<BitCounts, BufferError> {
     let bytes = std::fs::read(path).map_err(|e| BufferError::io("read", path, e))?;
-    let damaged = |what, found: String, expected: String| BufferError::DamagedBits {
-        path: path.to_owned(),
-        what,
-        found,
-        expected,
-        remedy: REMEDY,
-    };
     let length = HEADER_LENGTH + 8 * words(slots);
     if bytes.len() != length {
-        return Err(damaged("the length", format!("{} bytes", bytes.len()), format!("{length}")));
+        return Err(damaged(path, ("the length", format!("{} bytes", bytes.len()), length.to_string())));
     }
-    let expected = header(chunk, generation, slots);
-    if bytes[..HEADER_LENGTH] != expected {
-        let at = bytes.iter().zip(&expected).position(|(a, b)| a != b).unwrap_or(0);
-        return Err(damaged(
-            "the header",
-            format!("{:#04x} at byte {at}", bytes[at]),
-            format!("{:#04x} (chunk {chunk}, generation {generation}, {slots} slots)", expected[at]),
-        ));
+    let header = BitsHeader::check(&bytes, path, chunk, generation)?;
+    if header.slots != slots {
+        return Err(damaged(path, ("the number of slots", header.slots.to_string(), slots.to_string())));
     }
     let mut counts = BitCounts { slots: u64::from(slots), ..BitCounts::default() };
     for (index, word) in bytes[HEADER_LENGTH..].chunks_exact(8).enumerate() {
         let word = u64::from_le_bytes(std::array::from_fn(|i| word[i])) & used(slots, index as u32);
+        // A delivered bit alone is a sample that waits for the next generation, unread.
         counts.claimed += u64::from((word & CLAIMED).count_ones());
-        counts.delivered += u64::from((word & DELIVERED).count_ones());
+        counts.delivered += u64::from((word & (word << 1) & DELIVERED).count_ones());
     }
     Ok(counts)
 }

@@ -206,6 +206,59 @@ pub enum BufferError {
         /// What to do.
         remedy: &'static str,
     },
+    /// Chunks of the buffer are being replaced.
+    #[error(
+        "{} is being refilled by process {holder}, so it has no static order; follow it with --follow, \
+         or stop the producer first", dir.display()
+    )]
+    BeingRefilled {
+        /// The buffer.
+        dir: PathBuf,
+        /// The producer's pid.
+        holder: String,
+    },
+    /// A buffer that cannot be written cannot be followed.
+    #[error(
+        "cannot follow {}: what is consumed is marked in the buffer, and it cannot be written; \
+         leave out --follow to read it in the static order, or copy it to a disk", dir.display()
+    )]
+    CannotFollow {
+        /// The buffer.
+        dir: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Too many generations are held at once.
+    #[error("{}: this consumer has samples of too many chunks at once; expected fewer: \
+             take a smaller window or smaller batches", dir.display())]
+    TooManyHolds {
+        /// The buffer.
+        dir: PathBuf,
+    },
+    /// Bits cannot be reset while somebody uses them.
+    #[error("{}: cannot reset the dirty bits: {holder} is using them; stop it first", dir.display())]
+    BitsInUse {
+        /// The buffer.
+        dir: PathBuf,
+        /// Who.
+        holder: String,
+    },
+    /// What was written is not what the lease is for.
+    #[error(
+        "{}: {what} of the chunk that was written is {found}, the lease is for {expected}; nothing was published",
+        dir.display()
+    )]
+    WrongChunk {
+        /// The buffer.
+        dir: PathBuf,
+        /// What differs.
+        what: &'static str,
+        /// What was written.
+        found: u64,
+        /// What was leased.
+        expected: u64,
+    },
     /// Chunks may be withdrawn from an unfinished fill only.
     #[error(
         "{} is complete: chunk {chunk} cannot be withdrawn any more; fill a new buffer", dir.display()

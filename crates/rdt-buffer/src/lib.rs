@@ -17,13 +17,14 @@
 //! println!("{}", chunk.sample(slot.get())?.episode().origin);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 pub mod bits;
 pub mod embedding;
 mod error;
 mod id;
 pub mod layout;
+pub mod live;
 mod lock;
 pub mod manifest;
 mod manifest_file;
@@ -37,7 +38,8 @@ pub use error::BufferError;
 pub use id::{ChunkId, SampleId, SlotIndex};
 pub use lock::ProducerLock;
 pub use manifest::{
-    BufferState, FORMAT_VERSION, FillSettings, Manifest, ManifestDataset, SpreadSettings, TextFile,
+    BufferState, FORMAT_VERSION, FillSettings, LiveSettings, Manifest, ManifestDataset, SpreadSettings,
+    TextFile,
 };
 pub use reader::Buffer;
 pub use recover::{Recovered, heal_bits};

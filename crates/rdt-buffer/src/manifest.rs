@@ -45,6 +45,9 @@ pub struct Manifest {
     /// Those of `skipped` that were found while chunks were written; a resumed fill leaves
     /// them out from the start.
     pub found_while_writing: Vec<Omission>,
+    /// Of a live buffer, how it is refilled; else absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub live: Option<LiveSettings>,
     /// When the fill began, milliseconds since 1970.
     pub started_unix_ms: u64,
     /// The program's version.
@@ -59,6 +62,19 @@ pub enum BufferState {
     Filling,
     /// All chunks of the plan are there.
     Complete,
+    /// Chunks are replaced when they are consumed.
+    Live,
+}
+
+/// How a live buffer is refilled.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LiveSettings {
+    /// Chunks of the buffer.
+    pub chunks: u32,
+    /// The first generation whose chunks are parts of the endless stream; generations before it
+    /// are those of a fill.
+    pub from_generation: u64,
 }
 
 /// Settings of a fill that decide what is in the chunks.

@@ -18,6 +18,9 @@ use crate::writer::published_chunks;
 /// Maps kept at once: Linux allows a process 65,530 of them by default.
 const MAX_MAPS: usize = 30_000;
 
+/// How often bits are looked for again where chunks are being replaced.
+const LIVE_TRIES: u32 = 8;
+
 /// A buffer opened for reading. Chunks are mapped when they are first asked for, checked against
 /// the manifest, and kept. Shared between threads.
 ///
@@ -43,15 +46,20 @@ impl Buffer {
         Ok(Self { dir: dir.to_owned(), manifest, maps, mapped: Mutex::default() })
     }
 
-    /// Opens the buffer at `dir` for training: its fill must have reached the end and every chunk
-    /// must be there.
+    /// Opens the buffer at `dir` for training in the static order: its fill must have reached the
+    /// end and every chunk must be there. A live buffer will do while nobody refills it.
     ///
     /// # Errors
-    /// As [`Buffer::open`]; the fill is not finished; a chunk is missing.
+    /// As [`Buffer::open`]; the fill is not finished; a chunk is missing; a producer is refilling it.
     pub fn open_complete(dir: &Path) -> Result<Self, BufferError> {
         let buffer = Self::open(dir)?;
         let published = buffer.published_chunks()?;
-        if buffer.manifest.state != BufferState::Complete {
+        if buffer.manifest.state == BufferState::Live
+            && let Some((_, holder)) = crate::live::producers_alive(dir)?.into_iter().next()
+        {
+            return Err(BufferError::BeingRefilled { dir: dir.to_owned(), holder });
+        }
+        if buffer.manifest.state == BufferState::Filling {
             return Err(BufferError::Unfinished {
                 dir: dir.to_owned(),
                 published: published.len() as u64,
@@ -147,10 +155,17 @@ impl Buffer {
     /// # Errors
     /// The chunk or its bits cannot be read.
     pub fn bits_of(&self, id: ChunkId) -> Result<BitCounts, BufferError> {
-        let chunk = self.map(id)?;
-        let header = chunk.header();
-        let path = layout::bits(&self.dir, id, header.generation);
-        bits::count(&path, id, header.generation, header.samples)
+        let mut tries = 0;
+        loop {
+            let chunk = self.map(id)?;
+            let header = chunk.header();
+            let path = layout::bits(&self.dir, id, header.generation);
+            match bits::count(&path, id, header.generation, header.samples) {
+                // A newer generation took its place meanwhile, and these bits were removed.
+                Err(_) if self.manifest.state == BufferState::Live && tries < LIVE_TRIES => tries += 1,
+                counted => return counted,
+            }
+        }
     }
 
     /// The dirty bits of all chunks that are there.
@@ -180,7 +195,8 @@ impl Buffer {
             return Err(foreign("the chunk size", &header.capacity, &self.manifest.chunk_size));
         }
         let samples = self.manifest.samples_of(id);
-        if header.samples != samples {
+        // Of a live buffer, only what a fill began with may be shorter than a chunk.
+        if header.samples != samples && self.manifest.state != BufferState::Live {
             return Err(foreign("the number of samples", &header.samples, &samples));
         }
         let datasets = chunk.datasets().map_err(|source| BufferError::Chunk {

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use crate::bits;
+use crate::bits::{self, BitsHeader, History};
 use crate::error::BufferError;
 use crate::id::ChunkId;
 use crate::layout;
@@ -81,7 +81,13 @@ pub fn heal_bits(lock: &ProducerLock, storage: &dyn Storage, chunks: &[ChunkId])
         }
         // By a rename, so that whoever looks sees the damage or what heals it.
         let temporary = layout::temporary_bits(dir, id);
-        bits::create(storage, &temporary, id, header.generation, header.samples)?;
+        let header = BitsHeader {
+            chunk: id,
+            generation: header.generation,
+            slots: header.samples,
+            history: History::default(),
+        };
+        bits::create(storage, &temporary, header)?;
         storage
             .rename(&temporary, &path)
             .map_err(|e| BufferError::io("rename a temporary file to", &path, e))?;

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use rdt_chunk::ChunkSummary;
 
-use crate::bits;
+use crate::bits::{self, BitsHeader, History};
 use crate::error::BufferError;
 use crate::id::ChunkId;
 use crate::layout;
@@ -140,10 +140,7 @@ impl BufferWriter {
     /// # Errors
     /// The file cannot be created.
     pub fn begin(&self, id: ChunkId, generation: u64) -> Result<NewChunk, BufferError> {
-        let path = layout::temporary_chunk(self.dir(), id);
-        let file = self.storage.create(&path).map_err(|e| BufferError::io("create", &path, e))?;
-        let file = BufWriter::with_capacity(WRITE_BYTES, file);
-        Ok(NewChunk { id, generation, path, file, storage: Arc::clone(&self.storage), published: false })
+        NewChunk::create(&self.storage, self.dir(), id, generation)
     }
 
     /// Makes a sealed chunk visible, with clean bits, in one step; durable when this returns.
@@ -157,14 +154,18 @@ impl BufferWriter {
             let path = path.to_owned();
             move |e| BufferError::io(action, path, e)
         };
-        chunk.file.flush().map_err(io("write", &chunk.path))?;
-        chunk.file.get_mut().sync().map_err(io("sync", &chunk.path))?;
+        chunk.sync()?;
         // The bits come first: a reader that sees the chunk must find them.
         let bits = layout::bits(self.dir(), chunk.id, chunk.generation);
-        bits::create(&*self.storage, &bits, chunk.id, chunk.generation, summary.header.samples)?;
+        let header = BitsHeader {
+            chunk: chunk.id,
+            generation: chunk.generation,
+            slots: summary.header.samples,
+            history: History::default(),
+        };
+        bits::create(&*self.storage, &bits, header)?;
         let path = layout::chunk(self.dir(), chunk.id);
-        self.storage.rename(&chunk.path, &path).map_err(io("rename a temporary file to", &path))?;
-        chunk.published = true;
+        chunk.put_in_place(&path)?;
         let folder = self.dir().join(layout::CHUNKS);
         self.storage.sync_folder(&folder).map_err(io("sync", &folder))
     }
@@ -200,6 +201,40 @@ pub(crate) fn published_chunks(dir: &Path) -> Result<Vec<ChunkId>, BufferError> 
 }
 
 impl NewChunk {
+    /// An empty file for chunk `id` of the buffer at `dir`.
+    pub(crate) fn create(
+        storage: &Arc<dyn Storage>,
+        dir: &Path,
+        id: ChunkId,
+        generation: u64,
+    ) -> Result<Self, BufferError> {
+        let path = layout::temporary_chunk(dir, id);
+        let file = storage.create(&path).map_err(|e| BufferError::io("create", &path, e))?;
+        let file = BufWriter::with_capacity(WRITE_BYTES, file);
+        Ok(Self { id, generation, path, file, storage: Arc::clone(storage), published: false })
+    }
+
+    /// Makes what was written durable.
+    pub(crate) fn sync(&mut self) -> Result<(), BufferError> {
+        self.file.flush().map_err(|e| BufferError::io("write", &self.path, e))?;
+        self.file.get_mut().sync().map_err(|e| BufferError::io("sync", &self.path, e))
+    }
+
+    /// Gives the file its name: the commit.
+    pub(crate) fn put_in_place(&mut self, path: &Path) -> Result<(), BufferError> {
+        self.storage
+            .rename(&self.path, path)
+            .map_err(|e| BufferError::io("rename a temporary file to", path, e))?;
+        self.published = true;
+        Ok(())
+    }
+
+    /// Leaves the file where it is.
+    #[cfg(test)]
+    pub(crate) fn forget(&mut self) {
+        self.published = true;
+    }
+
     /// Which chunk it is going to be.
     pub fn id(&self) -> ChunkId {
         self.id

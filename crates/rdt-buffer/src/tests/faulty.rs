@@ -41,6 +41,11 @@ impl Storage for Faulty {
         Disk.rename(from, to)
     }
 
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.spend()?;
+        Disk.link(from, to)
+    }
+
     fn remove(&self, path: &Path) -> io::Result<()> {
         self.spend()?;
         Disk.remove(path)

@@ -68,6 +68,7 @@ pub fn manifest(samples: u64, state: BufferState) -> Manifest {
         skipped: Vec::new(),
         filtered: Vec::new(),
         found_while_writing: Vec::new(),
+        live: None,
         started_unix_ms: 1,
         written_by: "test".into(),
     }

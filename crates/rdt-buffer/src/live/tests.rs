@@ -1,0 +1,8 @@
+//! The promises of a live buffer, in one process: against a plain model, with crashes at every
+//! change and every loss of power.
+
+mod commands;
+mod crash;
+mod make;
+mod model;
+mod power;

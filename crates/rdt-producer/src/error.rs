@@ -79,10 +79,54 @@ pub enum ProducerError {
         /// What differs.
         change: String,
     },
+    /// The buffer is a live one.
+    #[error(
+        "{} is a live buffer, which is refilled and not filled once; add --follow, or give another --buffer",
+        dir.display()
+    )]
+    IsLive {
+        /// The buffer.
+        dir: PathBuf,
+    },
+    /// There is nothing to refill.
+    #[error(
+        "{}: --follow replaces what was consumed, and there is no buffer yet; add --fill-up to make one",
+        dir.display()
+    )]
+    NothingToFollow {
+        /// The buffer.
+        dir: PathBuf,
+    },
+    /// A live buffer cannot take over this one.
+    #[error("{} cannot be refilled: {what} is {found}, expected {expected}", dir.display())]
+    CannotFollow {
+        /// The buffer.
+        dir: PathBuf,
+        /// What does not fit.
+        what: String,
+        /// What it is.
+        found: String,
+        /// What it should be, and what to do.
+        expected: String,
+    },
+    /// Every episode turned out to be bad.
+    #[error("no episode is left that can be read ({skipped} skipped); check the sources and start again")]
+    NothingLeft {
+        /// Files and episodes left out.
+        skipped: u64,
+    },
+    /// Workers end again and again.
+    #[error("workers died {times} times without publishing a chunk, the last: {reason}")]
+    WorkersDie {
+        /// How often.
+        times: u32,
+        /// What the last one said.
+        reason: String,
+    },
     /// The plan needs more chunks than allowed.
     #[error(
         "--num-chunks is {limit}, but {samples} samples need {needed} chunks of {chunk_size}; \
-         leave --num-chunks out, raise --chunk-size, or use --follow, which replaces consumed samples (not built yet)"
+         leave --num-chunks out, raise --chunk-size, or use --follow, which replaces consumed samples"
     )]
     TooFewChunks {
         /// Chunks allowed.
@@ -172,7 +216,10 @@ impl ProducerError {
             | Self::Schema(_)
             | Self::OtherSettings { .. }
             | Self::TooFewChunks { .. }
-            | Self::TooManyChunks { .. } => true,
+            | Self::TooManyChunks { .. }
+            | Self::IsLive { .. }
+            | Self::NothingToFollow { .. }
+            | Self::CannotFollow { .. } => true,
             Self::Buffer(error) => {
                 matches!(error, BufferError::NotABuffer { .. } | BufferError::OtherVersion { .. })
             }

@@ -55,6 +55,37 @@ pub enum Event<'a> {
         /// Samples that are in published chunks already.
         published_samples: u64,
     },
+    /// A live buffer stands, and refilling begins.
+    Following {
+        /// Chunks of this producer.
+        chunks: u64,
+        /// Of these, published already.
+        published: u64,
+        /// Samples of one pass over all data sets.
+        pass: u64,
+    },
+    /// Producing pauses.
+    Paused {
+        /// Why, and what to do.
+        reason: &'a str,
+    },
+    /// Producing goes on.
+    Resumed,
+    /// A chunk's unread samples cannot be carried into its next generation: it is replaced once
+    /// they are consumed.
+    NotCarried {
+        /// Which one.
+        chunk: ChunkId,
+        /// Why.
+        reason: &'a str,
+    },
+    /// A worker was replaced by a new one.
+    WorkerReplaced {
+        /// Its number.
+        worker: usize,
+        /// What happened to it, and on what it was working.
+        reason: &'a str,
+    },
     /// A chunk was published.
     Published {
         /// Which one.

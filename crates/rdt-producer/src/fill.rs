@@ -56,6 +56,9 @@ pub(crate) fn fill_on(
     let former = Manifest::read_if_any(dir)?;
     let mut healed = 0;
     if let Some(former) = &former {
+        if former.state == BufferState::Live {
+            return Err(ProducerError::IsLive { dir: dir.to_owned() });
+        }
         resume::check_settings(dir, former, options, &sources)?;
         if former.state == BufferState::Complete {
             resume::check_files(dir, former, &sources)?;
@@ -399,6 +402,6 @@ fn report(manifest: &Manifest, tally: &Tally, started: Instant, already_complete
     }
 }
 
-fn now_unix_ms() -> u64 {
+pub(crate) fn now_unix_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }

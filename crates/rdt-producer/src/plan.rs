@@ -3,6 +3,8 @@
 //! The plan of a million episodes must fit easily, so an episode takes 40 bytes and its key, and
 //! the content of a chunk is computed when it is asked for.
 
+mod lookup;
+
 use std::collections::BTreeSet;
 use std::ops::Range;
 

@@ -54,6 +54,7 @@ pub(crate) fn manifest_of(
         skipped: plan.skipped.clone(),
         filtered: plan.filtered.clone(),
         found_while_writing,
+        live: None,
         started_unix_ms,
         written_by: format!("rdt-produce {}", env!("CARGO_PKG_VERSION")),
     }

@@ -2,6 +2,6 @@
 
 mod bad;
 mod layout;
-mod make;
+pub(crate) mod make;
 mod resume;
 mod spread;

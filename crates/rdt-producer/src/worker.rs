@@ -76,9 +76,19 @@ impl<'a> Worker<'a> {
         };
         let mut writer = ChunkWriter::create(out, spec, self.frames, self.schemas.clone())?;
         for piece in pieces {
-            self.add(&mut writer, piece, stop).map_err(|fault| as_bad_episode(fault, piece))?;
+            self.add_piece(&mut writer, piece, stop)?;
         }
         Ok(writer.finish()?)
+    }
+
+    /// Adds one piece; a fault that lies in the episode names it.
+    pub(crate) fn add_piece<W: Write + Seek>(
+        &mut self,
+        writer: &mut ChunkWriter<W>,
+        piece: &Piece,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<(), Fault> {
+        self.add(writer, piece, stop).map_err(|fault| as_bad_episode(fault, piece))
     }
 
     fn add<W: Write + Seek>(

@@ -1,7 +1,9 @@
 //! Samples that cannot be read: how they are named and what happens to their place.
 
+use std::error::Error;
 use std::fmt;
 
+use rdt_buffer::live::Claimed;
 use rdt_buffer::{ChunkId, SampleId, SlotIndex};
 use rdt_schema::Origin;
 use serde::{Deserialize, Serialize};
@@ -32,6 +34,33 @@ pub struct BadSample {
     pub step: Option<u32>,
     /// Why, with all causes.
     pub reason: String,
+}
+
+impl BadSample {
+    /// Names a sample of a live buffer that cannot be read because of `error`.
+    pub(crate) fn of_claimed(claimed: &Claimed, error: &dyn Error) -> Self {
+        let named = claimed.view().ok().map(|view| (view.episode().origin.clone(), view.step()));
+        let (origin, step) = named.unzip();
+        let place = Some((claimed.generation().chunk, claimed.slot()));
+        Self { sample: claimed.id(), place, origin, step, reason: in_full(error) }
+    }
+
+    /// Names a chunk of a live buffer that cannot be opened, as its first sample.
+    pub(crate) fn of_chunk(chunk: ChunkId, error: &dyn Error) -> Self {
+        let place = Some((chunk, SlotIndex::new(0)));
+        Self { sample: SampleId::new(0), place, origin: None, step: None, reason: in_full(error) }
+    }
+}
+
+fn in_full(error: &dyn Error) -> String {
+    let mut reason = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        reason.push_str(": ");
+        reason.push_str(&error.to_string());
+        cause = error.source();
+    }
+    reason
 }
 
 impl fmt::Display for BadSample {

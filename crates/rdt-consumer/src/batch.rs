@@ -267,18 +267,21 @@ impl Store {
 
     /// Lends the place of the first `samples` samples.
     pub(crate) fn lend(&mut self, samples: usize) -> Vec<Slot> {
-        (0..samples)
-            .map(|index| Slot {
-                state: self.state.lend(),
-                state_mask: self.state_mask.lend(),
-                actions: self.actions.lend(),
-                state_std: self.state_std.lend(),
-                state_norm: self.state_norm.lend(),
-                images: self.images.lend(),
-                record: std::mem::take(&mut self.records[index]),
-                background: std::mem::take(&mut self.backgrounds[index]),
-            })
-            .collect()
+        (0..samples).map(|index| self.lend_one(index)).collect()
+    }
+
+    /// Lends the place of sample `index`, all before it being out.
+    pub(crate) fn lend_one(&mut self, index: usize) -> Slot {
+        Slot {
+            state: self.state.lend(),
+            state_mask: self.state_mask.lend(),
+            actions: self.actions.lend(),
+            state_std: self.state_std.lend(),
+            state_norm: self.state_norm.lend(),
+            images: self.images.lend(),
+            record: std::mem::take(&mut self.records[index]),
+            background: std::mem::take(&mut self.backgrounds[index]),
+        }
     }
 
     fn rejoin(&mut self, slots: Vec<Slot>) {

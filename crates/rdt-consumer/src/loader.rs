@@ -359,7 +359,7 @@ fn stored_images(
 }
 
 /// Whether all data sets have the sizes that batches are laid out for.
-fn check_shape(source: &SampleSource, shape: BatchShape) -> Result<(), ConsumerError> {
+pub(crate) fn check_shape(source: &SampleSource, shape: BatchShape) -> Result<(), ConsumerError> {
     if shape.cameras == 0 || shape.cameras > CameraSlot::COUNT {
         return Err(ConsumerError::Cameras { found: shape.cameras, most: CameraSlot::COUNT });
     }

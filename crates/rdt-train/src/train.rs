@@ -202,7 +202,16 @@ pub(crate) fn train_ahead<
 
             // the data
             let asked = Instant::now();
-            let batch = batches.next().ok_or_else(|| out_of_data(&progress))?.map_err(data_error)?;
+            let batch = match batches.next() {
+                Some(batch) => batch.map_err(data_error)?,
+                // Whoever waits for data ends when asked to, or asks for the end itself.
+                None if run.stop.load(Ordering::Relaxed) => {
+                    trainer.drop_gradient();
+                    progress = before;
+                    break 'steps;
+                }
+                None => return Err(out_of_data(&progress)),
+            };
             waited += asked.elapsed();
             let host = batch.host();
             samples.extend_from_slice(&host.samples);

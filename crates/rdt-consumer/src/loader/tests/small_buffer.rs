@@ -177,6 +177,7 @@ fn manifest() -> Manifest {
         skipped: Vec::new(),
         filtered: Vec::new(),
         found_while_writing: Vec::new(),
+        live: None,
         started_unix_ms: 0,
         written_by: "test".into(),
     }

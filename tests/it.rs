@@ -10,6 +10,7 @@ mod frame_size;
 mod image_delivery;
 mod inspect;
 mod kill;
+mod live;
 mod loader;
 mod made;
 mod memory;

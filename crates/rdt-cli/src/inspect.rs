@@ -21,6 +21,7 @@ pub mod show;
 pub mod stat;
 pub mod survey;
 pub mod verify;
+pub mod watch;
 
 use std::path::Path;
 

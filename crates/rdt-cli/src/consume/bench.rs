@@ -5,6 +5,7 @@
 //! batch memory has been used once, and stops while further batches are being built, so that the
 //! work in flight is the same at both ends.
 
+mod follow;
 mod limit;
 mod process;
 mod report;
@@ -19,6 +20,7 @@ use rdt_consumer::{
 };
 use serde::Serialize;
 
+use crate::consume::follow_flags::FollowFlags;
 use crate::consume::image_delivery::ImageDeliveryFlags;
 use crate::consume::order_flags::OrderFlags;
 use crate::consume::source::{ConfigChoice, HowToOpen, OpenedSource, SourceFlags};
@@ -77,6 +79,13 @@ pub struct Args {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+    #[expect(missing_docs, reason = "it would become the help of the whole command")]
+    #[command(flatten)]
+    pub follow: FollowFlags,
+    /// With --follow: append a line of JSON for each delivered sample to this file: chunk, generation,
+    /// slot, dataset, source, episode, step
+    #[arg(long, value_name = "FILE", requires = "follow")]
+    pub ids: Option<PathBuf>,
 }
 
 /// What happens to a sample that cannot be read.
@@ -120,6 +129,9 @@ pub enum Stage {
 /// # Errors
 /// The buffer cannot be opened or read, or the options do not fit it.
 pub fn run(args: &Args, to_tensors: &mut ToTensors<'_>) -> anyhow::Result<Outcome> {
+    if args.follow.follow {
+        return follow::run(args);
+    }
     let is_cold = args.cold || args.cache == Cache::Cold;
     if args.source.load_from_hdf5 && is_cold {
         return Err(Usage::new(

@@ -25,6 +25,9 @@ pub struct Args {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+    /// Print a line every second: samples produced, delivered, unread, in flight and lost
+    #[arg(long)]
+    pub watch: bool,
 }
 
 /// What `stat --json` prints.
@@ -154,6 +157,9 @@ pub struct DamagedChunk {
 /// # Errors
 /// The path is not a buffer.
 pub fn run(args: &Args) -> anyhow::Result<Outcome> {
+    if args.watch {
+        return super::watch::run(&args.dir, args.json);
+    }
     let buffer = open(&args.dir)?;
     note_if_unfinished(&buffer);
     let report = Report::of(&buffer)?;

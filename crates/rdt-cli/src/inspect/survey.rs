@@ -162,7 +162,7 @@ impl Survey {
 
 /// Chunks that a complete buffer should have and does not, with a reason.
 pub fn missing_chunks(buffer: &Buffer, published: &[ChunkId]) -> Vec<(ChunkId, String)> {
-    if buffer.manifest().state == BufferState::Filling {
+    if buffer.manifest().state != BufferState::Complete {
         return Vec::new();
     }
     let there: HashSet<ChunkId> = published.iter().copied().collect();

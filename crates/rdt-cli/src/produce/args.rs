@@ -3,7 +3,7 @@
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
 
-use clap::{Parser, ValueEnum};
+use clap::ValueEnum;
 use rdt_buffer::TextFile;
 use rdt_chunk::{FrameStorage, ImageCodec};
 use rdt_cli::datasets::{DatasetFlags, config_file};
@@ -12,7 +12,9 @@ use rdt_producer::spread::DEFAULT_RUN_LENGTH;
 use rdt_producer::{Options, Sampling, Spread};
 use rdt_schema::{Config, SchemaError};
 
-const EXAMPLES: &str = "\
+use super::live_args::LiveArgs;
+
+pub(super) const EXAMPLES: &str = "\
 Examples:
   rdt-produce --fill-up --dataset libero=/data/libero_90 --buffer /data/buffer
       every step of every episode, by the shipped card `libero`
@@ -26,6 +28,11 @@ Examples:
   rdt-produce --fill-up --dataset-type finetune --data-root /data --config configs/base.yaml
       the names of finetune_datasets.json beside the configuration, each in /data/NAME
 
+  rdt-produce --fill-up --follow --num-chunks 128 --dataset libero=/data/libero_90
+      a live buffer: filled, then refilled as rdt-consume --follow consumes it, until stopped
+  rdt-produce status /data/buffer
+      what its producers and consumers are at
+
 A fill that was interrupted, even by kill -9, continues when the same command is run again.
 
 Exit codes: 0 done; 1 failed or interrupted; 2 wrong usage or configuration; 3 done, but episodes
@@ -33,10 +40,10 @@ were skipped since something is wrong with them (each is named). Episodes that a
 by design do not count.";
 
 /// Fill a buffer with the samples of robot episodes, for rdt-consume to train on.
-#[derive(Debug, Parser)]
-#[command(name = "rdt-produce", version, after_help = EXAMPLES)]
+#[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Put every step of every accepted episode into the buffer once, and stop.
+    /// Put every step of every accepted episode into the buffer once, and stop. With --follow: write
+    /// the chunks that are missing, too.
     #[arg(long)]
     pub fill_up: bool,
 
@@ -60,7 +67,8 @@ pub struct Args {
     #[arg(long, value_name = "S", default_value_t = 0)]
     pub seed: u64,
 
-    /// Most chunks the buffer may have, at most 1048576 (with --sampling random: how many it has).
+    /// Most chunks the buffer may have, at most 1048576 (with --sampling random or --follow: how many
+    /// it has).
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MAX_CHUNKS))]
     pub num_chunks: Option<u32>,
 
@@ -110,13 +118,9 @@ pub struct Args {
     #[arg(long)]
     pub json: bool,
 
-    /// Replace consumed samples (not built yet).
-    #[arg(long, hide = true)]
-    pub follow: bool,
-
-    /// Mark all samples as unread (not built yet).
-    #[arg(long, hide = true)]
-    pub clean_dirty: bool,
+    // No doc comment: it would become the help of the whole program.
+    #[command(flatten)]
+    pub live: LiveArgs,
 }
 
 /// A thousand million samples in chunks of the usual 1024: enough for all of RDT's data, and a slip
@@ -147,17 +151,10 @@ pub struct Command {
 impl Args {
     /// Checks the arguments against each other and reads the configuration and the lists.
     pub fn meaning(&self) -> anyhow::Result<Command> {
-        for (given, flag) in [(self.follow, "--follow"), (self.clean_dirty, "--clean-dirty")] {
-            if given {
-                return Err(Usage::new(format!("{flag} is not built yet; expected --fill-up alone")));
-            }
-        }
-        if !self.fill_up {
-            return Err(Usage::new("no mode is given, expected --fill-up (see rdt-produce --help)"));
-        }
         let (config_file, config) = self.config().map_err(Usage::from_error)?;
         let config_dir = self.config.as_deref().and_then(Path::parent).map(directory);
-        let (datasets, lists) = self.datasets.specs(config_dir.as_deref())?;
+        let (mut datasets, lists) = self.datasets.specs(config_dir.as_deref())?;
+        self.live.weigh(&mut datasets)?;
         let buffer = self.buffer.clone().or_else(|| config.dataset.buf_path.clone());
         let TextFile { path, text } = config_file;
         let mut options = Options::new(datasets, config, path, text);
@@ -175,6 +172,13 @@ impl Args {
         options.check_frames = self.check_frames;
         options.workers = self.n_workers.unwrap_or(options.workers);
         Ok(Command { options, buffer: buffer.unwrap_or_else(|| PathBuf::from("buffer")) })
+    }
+
+    /// Where the buffer is, where nothing else matters.
+    pub fn buffer_dir(&self) -> anyhow::Result<PathBuf> {
+        let (_, config) = self.config().map_err(Usage::from_error)?;
+        let dir = self.buffer.clone().or(config.dataset.buf_path);
+        Ok(dir.unwrap_or_else(|| PathBuf::from("buffer")))
     }
 
     fn spread(&self) -> anyhow::Result<Option<Spread>> {

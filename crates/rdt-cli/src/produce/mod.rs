@@ -2,8 +2,12 @@
 
 mod args;
 mod cpu;
+mod follow;
+mod live_args;
+mod metrics;
 mod report;
 mod run;
+mod status;
 mod watch;
 
 pub use run::run;

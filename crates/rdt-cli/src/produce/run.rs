@@ -7,12 +7,44 @@ use rdt_producer::{ProducerError, StopFlag, fill, predict};
 
 use super::args::{Args, Command};
 use super::watch::Watch;
-use super::{cpu, report};
+use super::{cpu, follow, report, status};
+
+/// `rdt-produce` and what comes behind it.
+#[derive(Debug, Parser)]
+#[command(name = "rdt-produce", version, about, after_help = super::args::EXAMPLES)]
+#[command(args_conflicts_with_subcommands = true)]
+struct Program {
+    #[command(subcommand)]
+    command: Option<Subcommand>,
+    #[command(flatten)]
+    args: Args,
+}
+
+/// Fill a buffer with the samples of robot episodes, for rdt-consume to train on.
+#[derive(Debug, clap::Subcommand)]
+enum Subcommand {
+    /// Say what the producers and consumers of a live buffer are at.
+    Status(status::Args),
+}
 
 /// The program.
 pub fn run() -> anyhow::Result<Outcome> {
-    let args = Args::parse_from(rdt_cli::args::normalised());
+    let program = Program::parse_from(rdt_cli::args::normalised());
+    if let Some(Subcommand::Status(status)) = &program.command {
+        return status::run(status);
+    }
+    let args = program.args;
+    let is_only_cleaning = args.live.clean_dirty && !args.fill_up && !args.live.follow;
+    if is_only_cleaning {
+        return follow::clean_dirty(&args.buffer_dir()?).map(|()| Outcome::Done);
+    }
     let Command { options, buffer } = args.meaning()?;
+    if args.live.clean_dirty && !args.dry_run {
+        follow::clean_dirty(&buffer)?;
+    }
+    if args.live.follow || !args.fill_up {
+        return follow::run(&args, options, &buffer);
+    }
     let stop = StopFlag::from(rdt_cli::signals::stop_flag("the chunks in hand are dropped")?);
     let watch = Watch::default();
     if args.dry_run {
@@ -44,6 +76,6 @@ fn outcome(nothing_skipped: bool) -> Outcome {
     if nothing_skipped { Outcome::Done } else { Outcome::Incomplete }
 }
 
-fn usage_or_failure(error: ProducerError) -> anyhow::Error {
+pub(super) fn usage_or_failure(error: ProducerError) -> anyhow::Error {
     if error.is_usage() { Usage::from_error(error) } else { error.into() }
 }

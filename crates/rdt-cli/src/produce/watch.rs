@@ -76,6 +76,21 @@ impl Watch {
                 let (total, done) = (*samples, *published_samples);
                 state.enter(Stage::Filling, || Progress::new("filling", total, "samples")).set(done, "");
             }
+            Event::Following { chunks, published, pass } => {
+                state.leave();
+                state.print(&format!(
+                    "following: {chunks} chunks, {published} of them there; {pass} samples a pass over the data"
+                ));
+            }
+            Event::Paused { reason } => state.print(&format!("paused, will go on when there is room: {reason}")),
+            Event::Resumed => state.print("there is room again: going on"),
+            Event::NotCarried { chunk, reason } => state.print(&format!(
+                "chunk {chunk} is refilled only when it is consumed, since its unread samples cannot be carried \
+                 over: {reason}"
+            )),
+            Event::WorkerReplaced { worker, reason } => {
+                state.print(&format!("worker {worker} was replaced: {reason}"));
+            }
             Event::Published { samples, bytes, .. } => {
                 state.samples += u64::from(*samples);
                 state.bytes += bytes;

@@ -29,6 +29,7 @@ use rdt_cli::progress::Progress;
 use rdt_cli::signals;
 
 mod flags;
+mod follow;
 mod rdt_flags;
 
 pub use flags::{Args, DeviceFlag, EncoderFlags, Precision, ReportTo};
@@ -47,10 +48,11 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     let stop = signals::stop_flag("saving a checkpoint")?;
     let source = args.source.open(HowToOpen {
         default_buffer: None,
-        complete: true,
+        complete: !args.follow.follow,
         config: ConfigChoice::File(args.config.clone()),
         stop: Arc::clone(&stop),
     })?;
+    follow::check(args)?;
     let OpenedSource { samples, config, data, .. } = &source;
     let workers = match args.dataloader_num_workers {
         0 => available_parallelism().map_or(1, usize::from),
@@ -72,7 +74,11 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
         options.delivery = args.images.delivery(device.is_cuda(), size);
     }
     options.order = args.order.kind(source.buffer.as_deref())?;
-    let data = &format!("{data}{}", OrderFlags::note(options.order));
+    let data = &match args.follow.follow {
+        // What a live buffer holds changes while it is trained on.
+        true => follow::data(samples),
+        false => format!("{data}{}", OrderFlags::note(options.order)),
+    };
     eprintln!("device: {} ({why})", if device.is_cuda() { "cuda" } else { "cpu" });
     eprintln!("data: {data}, {workers} loader threads");
     if options.delivery == Delivery::Frames {
@@ -80,7 +86,9 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     }
     holdout.iter().for_each(|holdout| eprintln!("{}", holdout.describe()));
     hidden_cameras(samples, config).iter().for_each(|line| eprintln!("{line}"));
-    flags::epochs_note(args, count).iter().for_each(|line| eprintln!("{line}"));
+    if !args.follow.follow {
+        flags::epochs_note(args, count).iter().for_each(|line| eprintln!("{line}"));
+    }
 
     let encoders = args.precomputed.encoders(&args.encoders, &source)?;
     let replaced = AtomicU64::new(0);
@@ -124,10 +132,16 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     let ended = train(
         &run,
         |start, micro_steps| {
+            if let Some(buffer) = source.buffer.as_deref().filter(|_| args.follow.follow) {
+                let stop = Arc::clone(&stop);
+                let followed = follow::Followed::new(args, buffer, &options, (start, micro_steps), stop)?;
+                return Ok(follow::Batches::Live(Box::new(followed.reporting(report, &replaced))));
+            }
             let last = start.batch.saturating_add(micro_steps);
             let end = Some(Position { epoch: start.epoch + last / batches, batch: last % batches });
             let loader = Loader::new(samples.clone(), LoaderOptions { start, end, ..options })?;
-            Ok(Watched { loader, report, reported: HashSet::new(), replaced: &replaced })
+            let watched = Watched { loader, report, reported: HashSet::new(), replaced: &replaced };
+            Ok(follow::Batches::Static(Box::new(watched)))
         },
         evaluation,
         &mut |event| {

@@ -22,6 +22,12 @@ impl fmt::Display for Text<'_> {
         let r = self.report;
         let state = match r.state {
             BufferState::Complete => "complete".to_owned(),
+            BufferState::Live => format!(
+                "live: {} of {} chunks, {} samples",
+                grouped(r.chunks),
+                grouped(r.planned_chunks),
+                grouped(r.samples)
+            ),
             BufferState::Filling => format!(
                 "filling: {} of {} chunks, {} of {} samples",
                 grouped(r.chunks),

@@ -19,6 +19,7 @@ use crate::inputs::PrecomputedFlags;
 use crate::recipe::RecipeFlag;
 use crate::sample::SampleFlags;
 use rdt_cli::consume::conditioning::ConditioningFlags;
+use rdt_cli::consume::follow_flags::FollowFlags;
 use rdt_cli::consume::image_delivery::ImageDeliveryFlags;
 use rdt_cli::consume::order_flags::OrderFlags;
 use rdt_cli::consume::source::{OpenedSource, SourceFlags};
@@ -110,6 +111,9 @@ pub struct Args {
     // No doc comment: it would become the help of the whole program.
     #[command(flatten)]
     pub order: OrderFlags,
+    // No doc comment: it would become the help of the whole program.
+    #[command(flatten)]
+    pub follow: FollowFlags,
     // No doc comment: it would become the help of the whole program.
     #[command(flatten)]
     pub holdout: HoldoutFlag,

@@ -1,0 +1,294 @@
+//! The commands of a live buffer: what they refuse, what they say, how they end.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::data;
+use crate::support::{Run, buf, consume, consume_command, fill_libero, produce, produce_command, run};
+
+/// A producer of a small live buffer, stopped when dropped.
+struct Producer(Child);
+
+impl Producer {
+    fn start(dataset: &str, buffer: &Path, more: &[&str]) -> Self {
+        let buffer_text = buffer.display().to_string();
+        let mut args = vec!["--fill-up", "--follow", "--dataset", dataset, "--buffer", &buffer_text];
+        args.extend(["--num-chunks", "4", "--chunk-size", "32", "--n-workers", "1"]);
+        args.extend(more);
+        let log = fs::File::create(buffer.with_extension("log")).expect("a log");
+        let child = produce_command(args).stdout(Stdio::null()).stderr(log).spawn();
+        let producer = Self(child.expect("rdt-produce starts"));
+        let began = Instant::now();
+        while !buffer.join("status/producer-0-of-1.json").exists() {
+            assert!(began.elapsed() < Duration::from_secs(60), "{}", said(buffer));
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        producer
+    }
+
+    fn stop(mut self) -> Option<i32> {
+        terminate(&self.0);
+        self.0.wait().expect("the producer's end").code()
+    }
+}
+
+impl Drop for Producer {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn said(buffer: &Path) -> String {
+    fs::read_to_string(buffer.with_extension("log")).unwrap_or_default()
+}
+
+fn terminate(child: &Child) {
+    let mut kill = Command::new("kill");
+    kill.args(["-s", "TERM", &child.id().to_string()]);
+    run(kill).expect(0);
+}
+
+fn bench(buffer: &Path, more: &[&str]) -> Vec<String> {
+    let mut args = vec!["bench".to_owned(), "--buffer".into(), buffer.display().to_string()];
+    args.extend(["--follow", "--stage", "frames", "--batch-size", "8", "--json"].map(String::from));
+    args.extend(more.iter().map(|arg| (*arg).to_owned()));
+    args
+}
+
+fn lines(path: &Path) -> Vec<Value> {
+    let text = fs::read_to_string(path).expect("lines");
+    text.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
+}
+
+#[test]
+fn a_filled_buffer_is_consumed_once_until_its_bits_are_reset() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (buffer, ids) = (folder.path().join("buffer"), folder.path().join("ids"));
+    fill_libero(&buffer, &["--chunk-size", "50"]).expect(0);
+    let ids_text = ids.display().to_string();
+    let part = consume(bench(&buffer, &["--samples", "70", "--ids", &ids_text])).expect(0).json();
+    assert_eq!((part["samples"].as_u64(), part["end"].as_str()), (Some(70), Some("enough")));
+    let at = buffer.display().to_string();
+    let stat = buf(["stat", &at, "--json"]).expect(0).json();
+    assert_eq!((stat["clean"].as_u64(), stat["dirty"].as_u64()), (Some(98), Some(70)));
+    // What a killed consumer left of a line is cut off.
+    fs::OpenOptions::new()
+        .append(true)
+        .open(&ids)
+        .expect("ids")
+        .write_all(b"{\"chunk\": 1")
+        .expect("written");
+    let rest = consume(bench(&buffer, &["--ids", &ids_text])).expect(0);
+    rest.says(&["everything is consumed and no producer works on"]);
+    let lines = lines(&ids);
+    assert_eq!(lines.len(), 168);
+    let keys: Vec<&String> = lines[0].as_object().expect("an object").keys().collect();
+    assert_eq!(keys, ["chunk", "generation", "slot", "dataset", "source", "episode", "step"]);
+    let mut distinct: Vec<String> =
+        lines.iter().map(|line| format!("{} {} {}", line["source"], line["episode"], line["step"])).collect();
+    distinct.sort_unstable();
+    distinct.dedup();
+    assert_eq!(distinct.len(), 168, "a step came twice");
+    // Nothing is left; the static order does not care.
+    assert_eq!(consume(bench(&buffer, &[])).expect(0).json()["samples"].as_u64(), Some(0));
+    consume(["bench", "--buffer", &at, "--stage", "frames"]).expect(0);
+    produce(["--clean-dirty", "--buffer", &at]).expect(0).says(&["168 consumed samples"]);
+    assert_eq!(consume(bench(&buffer, &[])).expect(0).json()["samples"].as_u64(), Some(168));
+}
+
+#[test]
+fn a_live_buffer_is_refilled_watched_and_left_in_order() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let dataset = data::write(folder.path(), "a", 2);
+    let buffer = folder.path().join("buffer");
+    let at = buffer.display().to_string();
+    let producer = Producer::start(&dataset, &buffer, &["--metrics", "127.0.0.1:0"]);
+
+    let report = consume(bench(&buffer, &["--samples", "1000"])).expect(0).json();
+    assert_eq!((report["samples"].as_u64(), report["end"].as_str()), (Some(1000), Some("enough")));
+    let status: Value = produce(["status", &at, "--json"]).expect(0).json();
+    assert_eq!(status["delivered"].as_u64(), Some(1000), "{status}");
+    assert_eq!(status["producers"][0]["pid"].as_str(), Some(producer.0.id().to_string().as_str()));
+    assert_eq!(status["consumers"].as_array().map(Vec::len), Some(0));
+    let text = produce(["status", &at]).expect(0).stdout;
+    assert!(text.contains("1000 delivered") && text.contains("worker 0:"), "{text}");
+    buf(["stat", &at]).expect(0);
+
+    // Others are refused.
+    let pid = producer.0.id().to_string();
+    let again = produce(["--follow", "--dataset", &dataset, "--buffer", &at, "--chunk-size", "32"]);
+    again.expect(1).says(&["is being produced by process", &pid]);
+    consume(["bench", "--buffer", &at, "--stage", "frames"]).expect(1).says(&[
+        "is being refilled",
+        &pid,
+        "--follow",
+    ]);
+    produce(["--clean-dirty", "--buffer", &at]).expect(1).says(&[&pid]);
+
+    // A line a second, until nobody reads.
+    let mut watch = Command::new(env!("CARGO_BIN_EXE_rdt-buf"))
+        .args(["stat", &at, "--watch", "--json"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("rdt-buf starts");
+    let mut first = [0; 64];
+    watch.stdout.take().expect("a pipe").read_exact(&mut first).expect("a line");
+    assert!(first.starts_with(b"{\"seconds\":"), "{}", String::from_utf8_lossy(&first));
+    assert!(watch.wait().expect("its end").success());
+
+    // A consumer that is stopped gives back what it has; one that waits does so without a core.
+    let idle =
+        consume_command(bench(&buffer, &["--wait"])).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
+    let idle = idle.expect("rdt-consume starts");
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!(producer.stop(), Some(0));
+    // Everything is consumed soon after; from then on it only waits.
+    std::thread::sleep(Duration::from_secs(1));
+    let (cpu, waited) = (cpu_ms(&idle), Duration::from_secs(4));
+    std::thread::sleep(waited);
+    let burnt = cpu_ms(&idle) - cpu;
+    assert!(burnt <= 0.01 * waited.as_secs_f64() * 1e3 + 10.0, "{burnt} ms of CPU while waiting");
+    terminate(&idle);
+    let ended = Run::from(idle.wait_with_output().expect("its end")).expect(0).json();
+    assert_eq!(ended["end"].as_str(), Some("stopped"));
+    let status: Value = produce(["status", &at, "--json"]).expect(0).json();
+    assert_eq!((status["in_flight"].as_u64(), status["lost"].as_u64()), (Some(0), Some(0)), "{status}");
+    assert_eq!(status["produced"], status["delivered"], "{status}");
+    // Without a producer it has a static order again.
+    consume(["bench", "--buffer", &at, "--stage", "frames"]).expect(0);
+}
+
+/// User and system milliseconds of a process, to the 10 ms that the system counts in.
+fn cpu_ms(child: &Child) -> f64 {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", child.id())).expect("Linux tells");
+    let fields: Vec<&str> = stat.rsplit_once(')').expect("a name").1.split_whitespace().collect();
+    let ticks = |at: usize| fields[at].parse::<f64>().expect("ticks");
+    10.0 * (ticks(11) + ticks(12))
+}
+
+#[test]
+fn metrics_are_served_on_a_port() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let dataset = data::write(folder.path(), "a", 1);
+    let buffer = folder.path().join("buffer");
+    // A port that was free a moment ago.
+    let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|at| at.local_addr()).expect("a port");
+    let producer = Producer::start(&dataset, &buffer, &["--metrics", &free.to_string()]);
+    consume(bench(&buffer, &["--samples", "200"])).expect(0);
+    let ask = |path: &str| {
+        let mut stream = TcpStream::connect(free).expect("a connection");
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").expect("a request");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        answer
+    };
+    let answer = ask("/metrics");
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    for metric in [
+        "rdt_samples_delivered_total 200\n",
+        "rdt_samples_produced_total ",
+        "rdt_dirty_share ",
+        "rdt_producer_wait_seconds_total ",
+        "rdt_consumer_wait_seconds ",
+        "rdt_producer_skipped 0\n",
+        "rdt_samples_lost_total 0\n",
+    ] {
+        assert!(answer.contains(metric), "no `{metric}` in {answer}");
+    }
+    assert!(ask("/else").starts_with("HTTP/1.1 404"));
+    assert_eq!(producer.stop(), Some(0));
+}
+
+#[test]
+fn wrong_usage_of_following_is_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let dataset = data::write(folder.path(), "a", 1);
+    let buffer = folder.path().join("buffer");
+    let at = buffer.display().to_string();
+    let follow = |more: &[&str]| {
+        let mut args = vec!["--follow", "--dataset", &dataset, "--buffer", &at, "--chunk-size", "32"];
+        args.extend(more);
+        produce(args)
+    };
+    follow(&[]).expect(2).says(&["there is no buffer yet", "--fill-up"]);
+    follow(&["--fill-up", "--refill-at", "0"]).expect(2).says(&["--refill-at is 0"]);
+    follow(&["--fill-up", "--shard", "2/2"]).expect(2).says(&["I below N"]);
+    follow(&["--fill-up", "--weight", "b=1"]).expect(2).says(&["there is no data set b"]);
+    follow(&["--fill-up", "--weight", "a=0"]).expect(2).says(&["the weights of the data sets"]);
+    follow(&["--fill-up", "--sampling", "random"]).expect(2).says(&["--sampling is random"]);
+    produce(["--clean-dirty", "--buffer", &at]).expect(1).says(&["is not a buffer"]);
+    produce(["status", &at]).expect(1).says(&["is not a buffer"]);
+    assert!(!buffer.exists());
+    let dry = follow(&["--fill-up", "--num-chunks", "2", "--dry-run", "--json"]).expect(0).json();
+    assert_eq!((dry["dry_run"].as_bool(), buffer.exists()), (Some(true), false));
+}
+
+/// Needs the right to mount; says so and passes where that is missing.
+#[test]
+fn read_only_media_have_a_static_order_and_cannot_be_followed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let place = folder.path().join("media");
+    fs::create_dir(&place).expect("a folder");
+    let at = place.display().to_string();
+    let mount = |args: &[&str]| {
+        let mut command = Command::new("mount");
+        command.args(args);
+        run(command)
+    };
+    let mounted = mount(&["-t", "tmpfs", "-o", "size=64m", "tmpfs", &at]);
+    if mounted.code != Some(0) {
+        eprintln!("not tested: cannot mount a small tmpfs: {}", mounted.stderr.trim());
+        return;
+    }
+    let dataset = data::write(folder.path(), "a", 1);
+    let buffer = place.join("buffer");
+    let producer = Producer::start(&dataset, &buffer, &[]);
+    consume(bench(&buffer, &["--samples", "300"])).expect(0);
+    assert_eq!(producer.stop(), Some(0));
+    let read_only = mount(&["-o", "remount,ro", &at]);
+    let buffer_text = buffer.display().to_string();
+    let followed = consume(bench(&buffer, &[]));
+    let in_order = consume(["bench", "--buffer", &buffer_text, "--stage", "frames"]);
+    let seen = buf(["stat", &buffer_text]);
+    let mut umount = Command::new("umount");
+    umount.arg(&at);
+    run(umount).expect(0);
+    read_only.expect(0);
+    followed.expect(1).says(&["cannot follow", "leave out --follow"]);
+    in_order.expect(0);
+    seen.expect(0);
+}
+
+#[test]
+fn training_follows_a_live_buffer_and_resumes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let buffer = folder.path().join("buffer");
+    let libero = format!("libero={}", crate::support::sample_data().join("libero").display());
+    let tiny = crate::support::root().join("configs/tiny.yaml").display().to_string();
+    let producer = Producer::start(&libero, &buffer, &["--config", &tiny]);
+    let (at, out) = (buffer.display().to_string(), folder.path().join("run").display().to_string());
+    let train = |steps: &str, more: &[&str]| {
+        let mut args = vec!["--buffer", &at, "--output-dir", &out, "--config", &tiny, "--follow"];
+        args.extend(["--train-batch-size", "4", "--max-train-steps", steps, "--device", "cpu"]);
+        args.extend(more);
+        consume(args)
+    };
+    train("5", &[]).expect(0);
+    let again = train("8", &["--resume-from-checkpoint", "latest"]).expect(0);
+    assert!(again.stdout.contains("steps 8"), "{}", again.stdout);
+    assert_eq!(producer.stop(), Some(0));
+    // Eight batches of four, each sample once, nothing of the batches ahead lost.
+    let status: Value = produce(["status", &at, "--json"]).expect(0).json();
+    assert_eq!((status["delivered"].as_u64(), status["lost"].as_u64()), (Some(32), Some(0)), "{status}");
+    consume(["--buffer", &at, "--output-dir", &out, "--follow"]).expect(2).says(&["--max-train-steps"]);
+    // The end of the data ends the run with a checkpoint.
+    let short = train("1000", &["--resume-from-checkpoint", "latest"]).expect(1);
+    short.says(&["everything is consumed", "--resume-from-checkpoint latest"]);
+}

@@ -1,190 +1,168 @@
-//! The producer lock: one process at a time changes a buffer, or one its shard of a live one.
-//!
-//! The lock is the kernel's, on the open file, so it ends with its holder however that dies. The
-//! pid written into the file is for people only.
+//! Names and places in a buffer's directory. The only file that knows them.
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, Write};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
-use crate::error::BufferError;
-use crate::layout;
-use crate::live::Shard;
-use crate::storage::file_names;
+use crate::id::ChunkId;
 
-/// How long a lock that others hold is tried again: others take it for a moment to see whether
-/// somebody does.
-const LOOKS_OF_OTHERS: Duration = Duration::from_millis(100);
+/// The manifest.
+pub const MANIFEST: &str = "manifest.json";
+/// Folder of published chunks.
+pub const CHUNKS: &str = "chunks";
+/// Folder of dirty-bit files.
+pub const BITS: &str = "bits";
+/// Folder of what is being written; emptied at every start of a producer.
+pub const TMP: &str = "tmp";
+/// The file that the producer holds locked.
+pub const LOCK: &str = "producer.lock";
 
-/// Held while a process changes a buffer; released when dropped or when the process ends.
-#[derive(Debug)]
-pub struct ProducerLock {
-    file: File,
-    path: PathBuf,
-    dir: PathBuf,
-    shard: Shard,
-    /// The folder was made for this lock; it is removed again where nothing came of it.
-    made_folder: bool,
+/// Folder of chunk files that a newer generation has replaced while samples of them were still out.
+pub const RETIRED: &str = "retired";
+/// Folder in which consumers of a live buffer are registered.
+pub const CONSUMERS: &str = "consumers";
+/// Folder of what running producers say of themselves.
+pub const STATUS: &str = "status";
+/// Locked shared by every consumer of a live buffer, exclusively by whoever resets its bits.
+pub const CONSUMERS_LOCK: &str = "consumers.lock";
+/// Locked for the moment in which a buffer becomes a live one.
+pub const SETUP_LOCK: &str = "setup.lock";
+/// Folder of embeddings.
+pub const EMBEDDINGS: &str = "embeddings";
+/// The file, among the embeddings, that whoever writes them holds locked.
+pub const EMBEDDER_LOCK: &str = "embedder.lock";
+
+/// The manifest of the buffer at `dir`.
+pub fn manifest(dir: &Path) -> PathBuf {
+    dir.join(MANIFEST)
 }
 
-impl ProducerLock {
-    /// Locks the buffer at `dir`; makes the folder where there is none.
-    ///
-    /// # Errors
-    /// Another process holds the lock (its pid is named); `dir` holds something that is not a
-    /// buffer; it cannot be made or written.
-    pub fn acquire(dir: &Path) -> Result<Self, BufferError> {
-        Self::acquire_shard(dir, Shard::WHOLE)
-    }
+/// A published chunk.
+pub fn chunk(dir: &Path, id: ChunkId) -> PathBuf {
+    dir.join(CHUNKS).join(format!("{id}.chunk"))
+}
 
-    /// Locks one shard of the chunks of the buffer at `dir`.
-    ///
-    /// Each producer locks its own file and then looks whether one that has chunks in common with
-    /// it is locked. Of two that start at the same moment both may find the other; never do both
-    /// go on.
-    ///
-    /// # Errors
-    /// As [`ProducerLock::acquire`]; another process holds a shard with chunks of this one.
-    pub fn acquire_shard(dir: &Path, shard: Shard) -> Result<Self, BufferError> {
-        let made_folder = !dir.exists();
-        if made_folder {
-            std::fs::create_dir_all(dir).map_err(|e| BufferError::io("create", dir, e))?;
+/// The dirty bits of one generation of a chunk.
+pub fn bits(dir: &Path, id: ChunkId, generation: u64) -> PathBuf {
+    dir.join(BITS).join(format!("{id}-{generation}.bits"))
+}
+
+/// A chunk that is being written.
+pub fn temporary_chunk(dir: &Path, id: ChunkId) -> PathBuf {
+    dir.join(TMP).join(format!("{id}.chunk"))
+}
+
+/// Bits that are being written.
+pub fn temporary_bits(dir: &Path, id: ChunkId) -> PathBuf {
+    dir.join(TMP).join(format!("{id}.bits"))
+}
+
+/// All embeddings of the buffer at `dir`.
+pub fn embeddings(dir: &Path) -> PathBuf {
+    dir.join(EMBEDDINGS)
+}
+
+/// Folder of embeddings that are being written. Apart from a producer's, which it empties.
+pub fn embeddings_tmp(dir: &Path) -> PathBuf {
+    embeddings(dir).join(TMP)
+}
+
+/// Folder of the embeddings of instructions.
+pub fn language_embeddings(dir: &Path) -> PathBuf {
+    embeddings(dir).join("language")
+}
+
+/// One file of them.
+pub fn language_embedding(dir: &Path, number: u32) -> PathBuf {
+    language_embeddings(dir).join(format!("{number:08}.emb"))
+}
+
+/// The number in the name of a file of embeddings of instructions; `None` for other files.
+pub fn parse_embedding(file_name: &str) -> Option<u32> {
+    let number = file_name.strip_suffix(".emb")?.parse().ok()?;
+    (format!("{number:08}.emb") == file_name).then_some(number)
+}
+
+/// Folder of the embeddings of frames.
+pub fn image_embeddings(dir: &Path) -> PathBuf {
+    embeddings(dir).join("images")
+}
+
+/// Those of one generation of a chunk.
+pub fn image_embedding(dir: &Path, id: ChunkId, generation: u64) -> PathBuf {
+    image_embeddings(dir).join(format!("{id}-{generation}.emb"))
+}
+
+/// Chunk and generation in the name of a file of embeddings of frames; `None` for other files.
+pub fn parse_image_embedding(file_name: &str) -> Option<(ChunkId, u64)> {
+    let (id, generation) = file_name.strip_suffix(".emb")?.split_once('-')?;
+    let (id, generation) = (ChunkId::new(id.parse().ok()?), generation.parse().ok()?);
+    (format!("{id}-{generation}.emb") == file_name).then_some((id, generation))
+}
+
+/// The number in a published chunk's file name; `None` for other files.
+pub fn parse_chunk(file_name: &str) -> Option<ChunkId> {
+    let id = ChunkId::new(file_name.strip_suffix(".chunk")?.parse().ok()?);
+    (format!("{id}.chunk") == file_name).then_some(id)
+}
+
+/// Chunk and generation in a bits file's name; `None` for other files.
+pub fn parse_bits(file_name: &str) -> Option<(ChunkId, u64)> {
+    let (id, generation) = file_name.strip_suffix(".bits")?.split_once('-')?;
+    let (id, generation) = (ChunkId::new(id.parse().ok()?), generation.parse().ok()?);
+    (format!("{id}-{generation}.bits") == file_name).then_some((id, generation))
+}
+
+/// A replaced generation of a chunk of which samples are still out.
+pub fn retired(dir: &Path, id: ChunkId, generation: u64) -> PathBuf {
+    dir.join(RETIRED).join(format!("{id}-{generation}.chunk"))
+}
+
+/// Chunk and generation in a retired chunk's file name; `None` for other files.
+pub fn parse_retired(file_name: &str) -> Option<(ChunkId, u64)> {
+    parse_bits(&format!("{}.bits", file_name.strip_suffix(".chunk")?))
+}
+
+/// The lock file of one shard of a buffer's chunks; of the whole buffer it is [`LOCK`].
+pub fn shard_lock(dir: &Path, index: u32, count: u32) -> PathBuf {
+    match count {
+        1 => dir.join(LOCK),
+        _ => dir.join(format!("producer-{index}-of-{count}.lock")),
+    }
+}
+
+/// Shard and number of shards in a lock file's name; `None` for other files.
+pub fn parse_shard_lock(file_name: &str) -> Option<(u32, u32)> {
+    if file_name == LOCK {
+        return Some((0, 1));
+    }
+    let numbers = file_name.strip_prefix("producer-")?.strip_suffix(".lock")?;
+    let (index, count) = numbers.split_once("-of-")?;
+    let (index, count) = (index.parse().ok()?, count.parse().ok()?);
+    (format!("producer-{index}-of-{count}.lock") == file_name && index < count).then_some((index, count))
+}
+
+/// Whether a file of this name may lie in a directory that becomes a buffer: what a file
+/// system, a repository or an earlier start that got no further puts there.
+pub fn is_harmless(file_name: &str) -> bool {
+    file_name.starts_with('.')
+        || [LOCK, CHUNKS, BITS, TMP, RETIRED, CONSUMERS, STATUS, CONSUMERS_LOCK, SETUP_LOCK]
+            .contains(&file_name)
+        || ["lost+found", "README.md"].contains(&file_name)
+        || parse_shard_lock(file_name).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_parse_back_and_others_do_not() {
+        let id = ChunkId::new(17);
+        assert_eq!(chunk("/b".as_ref(), id), Path::new("/b/chunks/00000017.chunk"));
+        assert_eq!(bits("/b".as_ref(), id, 3), Path::new("/b/bits/00000017-3.bits"));
+        assert_eq!(parse_chunk("00000017.chunk"), Some(id));
+        assert_eq!(parse_bits("00000017-3.bits"), Some((id, 3)));
+        for name in ["17.chunk", "00000017.chunk~", "+0000017.chunk", "x.chunk", "00000017-03.bits"] {
+            assert_eq!((parse_chunk(name), parse_bits(name)), (None, None), "{name}");
         }
-        refuse_foreign_folder(dir)?;
-        let path = layout::shard_lock(dir, shard.index(), shard.count());
-        let began = Instant::now();
-        loop {
-            match lock_file(&path)? {
-                Attempt::Taken(file) => {
-                    let lock = Self { file, path, dir: dir.to_owned(), shard, made_folder };
-                    lock.refuse_overlap()?;
-                    return Ok(lock);
-                }
-                // Consumers that look whether there is a producer lock it for a moment.
-                Attempt::HeldBy(_) if began.elapsed() < LOOKS_OF_OTHERS => {
-                    std::thread::sleep(Duration::from_millis(5));
-                }
-                Attempt::HeldBy(holder) => return Err(BufferError::Locked { dir: dir.to_owned(), holder }),
-            }
-        }
-    }
-
-    /// Errors where another process holds a shard that has chunks in common with this one.
-    fn refuse_overlap(&self) -> Result<(), BufferError> {
-        let others = crate::live::producer_locks(&self.dir)?;
-        for (shard, path) in others.into_iter().filter(|(shard, _)| *shard != self.shard) {
-            if shard.overlaps(self.shard)
-                && let Some(holder) = holder_of(&path)
-            {
-                return Err(BufferError::Locked { dir: self.dir.clone(), holder });
-            }
-        }
-        Ok(())
-    }
-
-    /// Which part of the chunks is locked.
-    pub fn shard(&self) -> Shard {
-        self.shard
-    }
-
-    /// The locked buffer.
-    pub fn dir(&self) -> &Path {
-        &self.dir
-    }
-}
-
-impl Drop for ProducerLock {
-    fn drop(&mut self) {
-        let mut made_nothing = false;
-        if self.made_folder && !layout::manifest(&self.dir).exists() {
-            // Nothing came of it: leave no trace. A folder that is not empty stays.
-            let _ = std::fs::remove_file(&self.path);
-            made_nothing = std::fs::remove_dir(&self.dir).is_ok();
-        }
-        if !made_nothing {
-            // An empty file says that nobody holds the lock.
-            let _ = self.file.set_len(0);
-        }
-    }
-}
-
-/// What came of trying to lock a file.
-pub(crate) enum Attempt {
-    /// It is ours, until the file is closed.
-    Taken(File),
-    /// Another process has it: its pid, or what is known of it.
-    HeldBy(String),
-}
-
-/// Locks the file at `path`, which is made where there is none, and writes the pid into it.
-pub(crate) fn lock_file(path: &Path) -> Result<Attempt, BufferError> {
-    loop {
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path)
-            .map_err(|e| BufferError::io("open", path, e))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Ok(Attempt::HeldBy(holder(&mut file))),
-            Err(TryLockError::Error(e)) => return Err(BufferError::io("lock", path, e)),
-        }
-        // The file may have been removed between open and lock (see `drop`): such a lock
-        // keeps nobody out.
-        if !is_same_file(&file, path) {
-            continue;
-        }
-        write_pid(&mut file).map_err(|e| BufferError::io("write", path, e))?;
-        return Ok(Attempt::Taken(file));
-    }
-}
-
-/// Errors where `dir` is neither a buffer nor empty.
-pub(crate) fn refuse_foreign_folder(dir: &Path) -> Result<(), BufferError> {
-    if layout::manifest(dir).exists() {
-        return Ok(());
-    }
-    let names = file_names(dir).map_err(|e| BufferError::io("list", dir, e))?;
-    match names.iter().find(|name| !layout::is_harmless(name)) {
-        None => Ok(()),
-        Some(name) => Err(BufferError::NotABuffer {
-            dir: dir.to_owned(),
-            found: format!("it holds {name} and no manifest"),
-            remedy: "give an empty or a new directory as --buffer",
-        }),
-    }
-}
-
-/// Who holds the lock file at `path`; `None` where nobody does.
-pub(crate) fn holder_of(path: &Path) -> Option<String> {
-    let mut file = File::open(path).ok()?;
-    match file.try_lock_shared() {
-        Err(TryLockError::WouldBlock) => Some(holder(&mut file)),
-        _ => None,
-    }
-}
-
-fn holder(file: &mut File) -> String {
-    let mut pid = String::new();
-    match file.read_to_string(&mut pid) {
-        Ok(_) if !pid.trim().is_empty() => pid.trim().to_owned(),
-        _ => "(unknown pid)".to_owned(),
-    }
-}
-
-fn write_pid(file: &mut File) -> std::io::Result<()> {
-    file.set_len(0)?;
-    file.rewind()?;
-    writeln!(file, "{}", std::process::id())
-}
-
-fn is_same_file(file: &File, path: &Path) -> bool {
-    match (file.metadata(), std::fs::metadata(path)) {
-        (Ok(ours), Ok(named)) => (ours.dev(), ours.ino()) == (named.dev(), named.ino()),
-        _ => false,
     }
 }

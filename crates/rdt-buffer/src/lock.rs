@@ -53,43 +53,21 @@ impl ProducerLock {
             std::fs::create_dir_all(dir).map_err(|e| BufferError::io("create", dir, e))?;
         }
         refuse_foreign_folder(dir)?;
-<<<<<<< HEAD
-        match lock_file(&dir.join(layout::LOCK))? {
-            Attempt::Taken(file) => Ok(Self { file, dir: dir.to_owned(), made_folder }),
-            Attempt::HeldBy(holder) => Err(BufferError::Locked { dir: dir.to_owned(), holder }),
-=======
         let path = layout::shard_lock(dir, shard.index(), shard.count());
         let began = Instant::now();
         loop {
-            let mut file = OpenOptions::new()
-                .read(true)
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .open(&path)
-                .map_err(|e| BufferError::io("open", &path, e))?;
-            match file.try_lock() {
-                Ok(()) => {}
+            match lock_file(&path)? {
+                Attempt::Taken(file) => {
+                    let lock = Self { file, path, dir: dir.to_owned(), shard, made_folder };
+                    lock.refuse_overlap()?;
+                    return Ok(lock);
+                }
                 // Consumers that look whether there is a producer lock it for a moment.
-                Err(TryLockError::WouldBlock) if began.elapsed() < LOOKS_OF_OTHERS => {
+                Attempt::HeldBy(_) if began.elapsed() < LOOKS_OF_OTHERS => {
                     std::thread::sleep(Duration::from_millis(5));
-                    continue;
                 }
-                Err(TryLockError::WouldBlock) => {
-                    return Err(BufferError::Locked { dir: dir.to_owned(), holder: holder(&mut file) });
-                }
-                Err(TryLockError::Error(e)) => return Err(BufferError::io("lock", &path, e)),
+                Attempt::HeldBy(holder) => return Err(BufferError::Locked { dir: dir.to_owned(), holder }),
             }
-            // The file may have been removed between open and lock (see `drop`): such a lock
-            // keeps nobody out.
-            if !is_same_file(&file, &path) {
-                continue;
-            }
-            write_pid(&mut file).map_err(|e| BufferError::io("write", &path, e))?;
-            let lock = Self { file, path, dir: dir.to_owned(), shard, made_folder };
-            lock.refuse_overlap()?;
-            return Ok(lock);
->>>>>>> fedb3ab (Refill chunks by leases and claim samples by atomic bits)
         }
     }
 

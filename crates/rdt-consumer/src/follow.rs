@@ -150,6 +150,10 @@ impl FollowLoader {
         if options.batch == 0 {
             return Err(ConsumerError::EmptyBatch);
         }
+        if let Delivery::Tokens { .. } = options.delivery {
+            // Of chunks that are replaced, nobody makes them.
+            return Err(ConsumerError::NoImageEmbeddings);
+        }
         let source = SampleSource::from(Arc::new(Buffer::open(dir)?));
         check_shape(&source, options.shape)?;
         let conditioner = Conditioner::new(&options.conditioning, &source)?;
@@ -179,7 +183,12 @@ impl FollowLoader {
         };
         for number in 0..loader.options.workers.max(1) {
             let worker = Worker {
-                filler: SlotFiller::new(loader.options.shape, loader.options.delivery, conditioner.clone())?,
+                filler: SlotFiller::new(
+                    loader.options.shape,
+                    loader.options.delivery,
+                    conditioner.clone(),
+                    None,
+                )?,
                 seed: loader.options.seed,
                 jobs: loader.taken_jobs.clone(),
                 messages: sent_messages.clone(),

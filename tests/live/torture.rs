@@ -176,7 +176,7 @@ impl Torture {
             }
             longest = longest.max(last_progress.elapsed());
             if Instant::now() >= next_kill {
-                let (kills_consumer, at) = (self.kills.consumers && self.draw(2) == 1, self.draw(4) as usize);
+                let (kills_consumer, at) = (self.kills.consumers && self.draw(3) > 0, self.draw(4) as usize);
                 if kills_consumer {
                     consumers[at].kill();
                     consumers[at].restart(self.start_consumer(at));
@@ -250,7 +250,7 @@ impl Torture {
             }
             assert_eq!(delivered, expected);
         }
-        assert!(producer_kills > 3, "only {producer_kills} producers were killed");
+        assert!(producer_kills > 0 && (consumer_kills > 0) == self.kills.consumers, "nobody was killed");
         assert!(longest <= LONGEST_GAP, "{longest:?} without a sample: {}", self.log("producers.log"));
         // The last processes were not killed, so nothing temporary is left; what killed ones left
         // was removed by those.

@@ -378,4 +378,4 @@ pub(crate) fn check_shape(source: &SampleSource, shape: BatchShape) -> Result<()
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -3,7 +3,7 @@
 
 mod conditioning;
 mod holdout;
-mod small_buffer;
+pub(crate) mod small_buffer;
 
 use std::num::NonZeroU32;
 
@@ -235,7 +235,7 @@ fn dropping_early_stops_the_threads() {
 }
 
 /// Flips a byte in the middle of the frames of chunk 1.
-fn damage(dir: &std::path::Path) {
+pub(crate) fn damage(dir: &std::path::Path) {
     let path = dir.join("chunks/00000001.chunk");
     let mut bytes = std::fs::read(&path).unwrap();
     // Frames come first, right behind the header.

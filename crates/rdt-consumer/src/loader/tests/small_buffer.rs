@@ -15,34 +15,34 @@ use rdt_schema::{
     CameraSlot, DatasetSchema, EpisodeInfo, FrameEncoding, FrameForm, Instruction, Origin, Window,
 };
 
-pub(super) const CHUNK_SIZE: u32 = 7;
-pub(super) const HISTORY: usize = 2;
-pub(super) const ACTION_ROWS: usize = 8;
+pub(crate) const CHUNK_SIZE: u32 = 7;
+pub(crate) const HISTORY: usize = 2;
+pub(crate) const ACTION_ROWS: usize = 8;
 /// Steps of each episode; even ones are of data set 0, odd ones of data set 1.
-pub(super) const STEPS: [u32; 4] = [13, 5, 9, 8];
+pub(crate) const STEPS: [u32; 4] = [13, 5, 9, 8];
 
 /// Rows and columns of a data set's frames.
-pub(super) fn frame_size(dataset: usize) -> (usize, usize) {
+pub(crate) fn frame_size(dataset: usize) -> (usize, usize) {
     [(6, 6), (5, 8)][dataset]
 }
 
 /// Level of all pixels of a frame.
-pub(super) fn level(episode: usize, camera: CameraSlot, step: u32) -> u8 {
+pub(crate) fn level(episode: usize, camera: CameraSlot, step: u32) -> u8 {
     (episode * 60 + camera.index() * 20) as u8 + step as u8
 }
 
 /// All columns of a state row.
-pub(super) fn state(episode: usize, step: u32) -> f64 {
+pub(crate) fn state(episode: usize, step: u32) -> f64 {
     episode as f64 * 100.0 + f64::from(step)
 }
 
 /// Number of samples.
-pub(super) fn samples() -> u64 {
+pub(crate) fn samples() -> u64 {
     STEPS.iter().map(|steps| u64::from(*steps)).sum()
 }
 
 /// Episode and step of a sample: episodes lie in the buffer one after the other.
-pub(super) fn place(sample: u64) -> (usize, u32) {
+pub(crate) fn place(sample: u64) -> (usize, u32) {
     let mut left = sample as u32;
     for (episode, steps) in STEPS.into_iter().enumerate() {
         if left < steps {
@@ -53,7 +53,7 @@ pub(super) fn place(sample: u64) -> (usize, u32) {
     panic!("sample {sample} of {}", samples());
 }
 
-pub(super) fn schema(dataset: usize) -> DatasetSchema {
+pub(crate) fn schema(dataset: usize) -> DatasetSchema {
     let columns = [vec![30, 31, 32], vec![0, 1]][dataset].clone();
     DatasetSchema {
         name: ["first", "second"][dataset].into(),
@@ -66,7 +66,7 @@ pub(super) fn schema(dataset: usize) -> DatasetSchema {
     }
 }
 
-pub(super) fn instructions(episode: usize) -> Vec<Instruction> {
+pub(crate) fn instructions(episode: usize) -> Vec<Instruction> {
     match episode % 2 {
         0 => Instruction::only(format!("Do {episode}.")),
         _ => ["Left.", "Right."].map(|text| Instruction { weight: 0.5, text: text.into() }).into(),
@@ -92,7 +92,7 @@ fn info(episode: usize) -> EpisodeInfo {
 }
 
 /// Writes the buffer to `dir`, and opens it.
-pub(super) fn write(dir: &Path) -> Arc<Buffer> {
+pub(crate) fn write(dir: &Path) -> Arc<Buffer> {
     let lock = ProducerLock::acquire(dir).unwrap();
     let mut writer = BufferWriter::start(lock, Arc::new(Disk), manifest()).unwrap();
     let schemas = || vec![schema(0), schema(1)];

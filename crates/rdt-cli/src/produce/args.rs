@@ -77,7 +77,7 @@ pub struct Args {
     pub chunk_size: Option<u32>,
 
     /// How frames are stored: auto (JPEG as it is, raw frames lossless; lz4 with --frame-size), raw, zstd, zstd-ref, lz4,
-    /// or jpeg[:QUALITY] (lossy; 95 if not said).
+    /// or jpeg:QUALITY (lossy; jpeg alone is 95).
     #[arg(long, value_name = "CODEC", default_value_t)]
     pub image_codec: ImageCodec,
 

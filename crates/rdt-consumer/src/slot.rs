@@ -159,9 +159,11 @@ impl SlotFiller {
                 for (index, (image, is_background)) in images.zip(&mut slot.background).enumerate() {
                     let frame = shown_frame(conditioner, index);
                     slot.record.image_valid[index] = frame.is_some();
+                    // A read that fails leaves anything in the image, and the slot is filled again.
+                    let was_background = std::mem::replace(is_background, false);
                     match frame {
                         Some(frame) => file.read(frame.number(), image)?,
-                        None if *is_background => {}
+                        None if was_background => {}
                         None => file.read(embedding::background(chunk), image)?,
                     }
                     *is_background = frame.is_none();

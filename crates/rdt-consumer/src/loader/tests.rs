@@ -4,6 +4,7 @@
 mod conditioning;
 mod holdout;
 pub(crate) mod small_buffer;
+mod stored_images;
 
 use std::num::NonZeroU32;
 

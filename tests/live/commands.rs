@@ -289,6 +289,13 @@ fn training_follows_a_live_buffer_and_resumes() {
     assert_eq!((status["delivered"].as_u64(), status["lost"].as_u64()), (Some(32), Some(0)), "{status}");
     consume(["--buffer", &at, "--output-dir", &out, "--follow"]).expect(2).says(&["--max-train-steps"]);
     // The end of the data ends the run with a checkpoint.
-    let short = train("1000", &["--resume-from-checkpoint", "latest"]).expect(1);
+    let more = ["--resume-from-checkpoint", "latest", "--gradient-accumulation-steps", "3"];
+    let short = train("1000", &more).expect(1);
     short.says(&["everything is consumed", "--resume-from-checkpoint latest"]);
+    // Of the step that the end broke off, nothing was used, and nothing counts as delivered.
+    let status: Value = produce(["status", &at, "--json"]).expect(0).json();
+    let (delivered, unread) = (status["delivered"].as_u64(), status["unread"].as_u64());
+    let (Some(delivered), Some(unread)) = (delivered, unread) else { panic!("{status}") };
+    assert!(delivered > 32 && (delivered - 32).is_multiple_of(3 * 4), "{status}");
+    assert_eq!((Some(delivered + unread), status["lost"].as_u64()), (status["produced"].as_u64(), Some(0)), "{status}");
 }

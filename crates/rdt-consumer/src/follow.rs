@@ -135,8 +135,25 @@ impl FollowBatch {
 
     /// Marks its samples as delivered, for good.
     pub fn deliver(self) -> Batch {
-        self.claimed.into_iter().for_each(Claimed::deliver);
-        self.batch
+        let (batch, undelivered) = self.split();
+        undelivered.deliver();
+        batch
+    }
+
+    /// The batch, and what is to be said of its samples once they were used.
+    pub fn split(self) -> (Batch, Undelivered) {
+        (self.batch, Undelivered(self.claimed))
+    }
+}
+
+/// The samples of a batch that is being used. Dropped, they are given back.
+#[derive(Debug)]
+pub struct Undelivered(Vec<Claimed>);
+
+impl Undelivered {
+    /// Marks them as delivered, for good.
+    pub fn deliver(self) {
+        self.0.into_iter().for_each(Claimed::deliver);
     }
 }
 

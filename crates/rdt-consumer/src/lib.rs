@@ -34,7 +34,7 @@ pub use batch::{Batch, BatchShape, Delivery, FrameImage, SampleRecord};
 pub use batch_order::{BatchOrder, LastBatch, Position};
 pub use condition::{Conditioning, StateMeans};
 pub use error::ConsumerError;
-pub use follow::{End, FollowBatch, FollowLoader, FollowLoaderOptions};
+pub use follow::{End, FollowBatch, FollowLoader, FollowLoaderOptions, Undelivered};
 pub use holdout::{Holdout, Selection};
 pub use loader::{Loader, LoaderOptions};
 pub use order::{Order, OrderKind};

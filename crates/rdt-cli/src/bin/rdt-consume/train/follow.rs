@@ -1,7 +1,8 @@
 //! Training on a live buffer: each sample once, then it is replaced.
 //!
-//! A batch counts as delivered when the training loop takes it. What a resumed run sees is not what
-//! an unbroken one would have seen: the buffer has moved on. Its checkpoints say so by what they
+//! The batches of an optimiser step count as delivered once it is taken: when the loop asks for the
+//! next one, or ends. Those of a step that is broken off are given back. What a resumed run sees is not
+//! what an unbroken one would have seen: the buffer has moved on. Its checkpoints say so by what they
 //! name as their data.
 
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use rdt_buffer::Buffer;
 use rdt_cli::exit::Usage;
 use rdt_consumer::{
     Batch, ConsumerError, End, FollowLoader, FollowLoaderOptions, LoaderOptions, Position, SampleSource,
+    Undelivered,
 };
 
 use super::Watched;
@@ -62,6 +64,10 @@ impl Iterator for Batches<'_> {
 
 /// The batches of a live buffer.
 pub(super) struct Followed {
+    /// What the optimiser step in work has taken; given back before the loader ends.
+    in_step: Vec<Undelivered>,
+    /// Batches of an optimiser step.
+    step: usize,
     loader: FollowLoader,
     stop: Arc<AtomicBool>,
 }
@@ -96,7 +102,15 @@ impl Followed {
             batches_ahead: options.batches_ahead,
             on_bad_sample: options.on_bad_sample,
         };
-        Ok(Self { loader: FollowLoader::new(buffer.dir(), options)?, stop })
+        let step = usize::try_from(args.gradient_accumulation_steps).unwrap_or(usize::MAX);
+        Ok(Self { in_step: Vec::new(), step, loader: FollowLoader::new(buffer.dir(), options)?, stop })
+    }
+
+    /// Marks the batches of a step as delivered, if all of them were taken.
+    fn deliver_step(&mut self) {
+        if self.in_step.len() == self.step {
+            self.in_step.drain(..).for_each(Undelivered::deliver);
+        }
     }
 
     pub(super) fn reporting(self, report: mpsc::Sender<String>, replaced: &AtomicU64) -> Reporting<'_> {
@@ -104,11 +118,19 @@ impl Followed {
     }
 }
 
+impl Drop for Followed {
+    fn drop(&mut self) {
+        self.deliver_step();
+    }
+}
+
 impl Iterator for Reporting<'_> {
     type Item = Result<Batch, ConsumerError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let Followed { loader, stop } = &mut self.followed;
+        // Asked for the first batch of a step, the loop has taken the one before.
+        self.followed.deliver_step();
+        let Followed { in_step, loader, stop, .. } = &mut self.followed;
         let batch = loader.next_batch(stop);
         for bad in loader.take_bad_samples() {
             self.replaced.fetch_add(1, Ordering::Relaxed);
@@ -116,7 +138,11 @@ impl Iterator for Reporting<'_> {
             let _ = self.report.send(bad.to_string());
         }
         match batch {
-            Ok(Some(batch)) => Some(Ok(batch.deliver())),
+            Ok(Some(batch)) => {
+                let (batch, undelivered) = batch.split();
+                in_step.push(undelivered);
+                Some(Ok(batch))
+            }
             Ok(None) => {
                 if loader.end() == Some(End::Consumed) {
                     let line = "everything is consumed and no producer works on the buffer: ending";

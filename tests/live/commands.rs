@@ -297,5 +297,9 @@ fn training_follows_a_live_buffer_and_resumes() {
     let (delivered, unread) = (status["delivered"].as_u64(), status["unread"].as_u64());
     let (Some(delivered), Some(unread)) = (delivered, unread) else { panic!("{status}") };
     assert!(delivered > 32 && (delivered - 32).is_multiple_of(3 * 4), "{status}");
-    assert_eq!((Some(delivered + unread), status["lost"].as_u64()), (status["produced"].as_u64(), Some(0)), "{status}");
+    assert_eq!(
+        (Some(delivered + unread), status["lost"].as_u64()),
+        (status["produced"].as_u64(), Some(0)),
+        "{status}"
+    );
 }

@@ -9,6 +9,7 @@ use crossbeam_channel::Sender;
 use rdt_buffer::SampleId;
 use rdt_buffer::embedding::Element;
 use rdt_schema::STATE_DIM;
+use rdt_schema::config::CommonConfig;
 
 use crate::batch_order::Position;
 use crate::rows::{Row, Rows};
@@ -25,6 +26,15 @@ pub struct BatchShape {
 }
 
 impl BatchShape {
+    /// The shape that a configuration asks for.
+    pub fn of(common: &CommonConfig) -> Self {
+        Self {
+            action_rows: common.action_chunk_size.into(),
+            history: common.img_history_size.into(),
+            cameras: common.num_cameras.into(),
+        }
+    }
+
     /// Images of a sample.
     pub fn images(&self) -> usize {
         self.history * self.cameras

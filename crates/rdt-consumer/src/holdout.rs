@@ -74,6 +74,9 @@ pub struct Holdout {
     pub training: Arc<Selection>,
     /// What is held out of training, to evaluate on.
     pub held_out: Arc<Selection>,
+    /// Samples whose episode cannot be read. They are among those that are trained on, where they are
+    /// named and replaced, though their episode may be held out.
+    pub unknown: u64,
 }
 
 impl Holdout {
@@ -92,6 +95,7 @@ impl Holdout {
         // comes up.
         let mut seen = std::collections::HashSet::new();
         let mut before: Option<(u16, Origin, usize)> = None;
+        let mut unknown = 0;
         let names: Vec<String> = source.datasets().iter().map(|dataset| dataset.name.clone()).collect();
         for id in 0..source.sample_count() {
             // What cannot be read is named and replaced where it is trained on.
@@ -109,6 +113,7 @@ impl Holdout {
                     }
                 };
             });
+            unknown += u64::from(known.is_err());
             sides[known.map_or(TRAINING, |()| told)].push(id);
         }
         let [training, held_out] = sides;
@@ -119,19 +124,29 @@ impl Holdout {
                 side: if training.samples == 0 { "to train on" } else { "held out" },
             });
         }
-        Ok(Self { training: Arc::new(training), held_out: Arc::new(held_out) })
+        Ok(Self { training: Arc::new(training), held_out: Arc::new(held_out), unknown })
     }
 
     /// What the log says.
     pub fn describe(&self) -> String {
         let (training, held_out) = (&self.training, &self.held_out);
+        let unknown = match self.unknown {
+            0 => String::new(),
+            count => format!("; {count} samples count as trained on because their episode cannot be read"),
+        };
         format!(
-            "held out of training: {} of {} episodes, {} of {} samples",
+            "held out of training: {} of {} episodes, {} of {} samples{unknown}",
             held_out.episodes,
             held_out.episodes + training.episodes,
             held_out.samples,
             held_out.samples + training.samples
         )
+    }
+
+    /// What a checkpoint says of it beside the data. A sample that changes its side, since it could
+    /// not be read before or cannot now, changes the numbering; then a resumed run is refused.
+    pub fn note(&self) -> String {
+        format!(", {} samples trained on and {} held out", self.training.samples, self.held_out.samples)
     }
 }
 

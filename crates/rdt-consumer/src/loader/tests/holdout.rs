@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::small_buffer::write;
+use super::small_buffer::{CHUNK_SIZE, write};
 use super::*;
 use crate::holdout::Holdout;
 
@@ -12,7 +12,7 @@ fn episodes_are_held_out_whole_and_the_rest_comes_once_an_epoch() {
     let source = SampleSource::from(write(folder.path()));
     // One of four, or three of four: any share that divides them.
     let holdout = (1..20).find_map(|i| Holdout::new(&source, f64::from(i) / 20.0).ok()).unwrap();
-    let Holdout { training, held_out } = &holdout;
+    let Holdout { training, held_out, .. } = &holdout;
     assert_eq!(training.samples() + held_out.samples(), samples());
     assert_eq!(training.episodes() + held_out.episodes(), 4);
     let episodes = |selection: &Selection| -> BTreeSet<usize> {
@@ -70,4 +70,30 @@ fn a_loader_of_a_selection_delivers_it_once_an_epoch_under_its_own_ids() {
             }
         }
     }
+}
+
+#[test]
+fn a_sample_whose_episode_cannot_be_read_changes_what_a_checkpoint_compares() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = SampleSource::from(write(folder.path()));
+    let divided = |&share: &f64| Holdout::new(&source, share).is_ok();
+    let share = (1..20).map(|i| f64::from(i) / 20.0).find(divided).unwrap();
+    let whole = Holdout::new(&source, share).unwrap();
+    assert_eq!(whole.unknown, 0);
+    let held_out = whole.held_out.sample(0).get() / u64::from(CHUNK_SIZE);
+    let chunk = folder.path().join(format!("chunks/{held_out:08}.chunk"));
+    let bytes = std::fs::read(&chunk).unwrap();
+    // Any byte of the record of a sample that is held out.
+    let found = (0..bytes.len()).step_by(16).find_map(|at| {
+        let mut damaged = bytes.clone();
+        damaged[at] ^= 1;
+        std::fs::write(&chunk, damaged).unwrap();
+        let buffer = Arc::new(Buffer::open_complete(folder.path()).ok()?);
+        let holdout = Holdout::new(&SampleSource::from(buffer), share).ok()?;
+        (holdout.unknown > 0 && holdout.held_out.samples() < whole.held_out.samples()).then_some(holdout)
+    });
+    let found = found.unwrap();
+    assert_eq!(found.training.samples() + found.held_out.samples(), samples());
+    assert_ne!(found.note(), whole.note());
+    assert!(found.describe().contains("cannot be read") && !whole.describe().contains("cannot be read"));
 }

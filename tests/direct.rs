@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 use rdt_cli::consume::source::{ConfigChoice, HowToOpen, OpenedSource, SourceFlags};
 use rdt_cli::datasets::DatasetFlags;
 use rdt_consumer::{
-    BatchShape, Conditioning, Delivery, LastBatch, Loader, LoaderOptions, OnBadSample, Position, SampleSource,
+    Batch, BatchShape, Conditioning, Delivery, Holdout, LastBatch, Loader, LoaderOptions, OnBadSample,
+    Position, SampleSource,
 };
+use serde_json::{Value, json};
 
 use crate::made::{Episode, Place, Rgb};
 use crate::support::{Run, consume, produce, root, sample_data};
@@ -53,9 +55,22 @@ fn open(buffer: Option<&Path>, datasets: &[String]) -> OpenedSource {
 
 /// More than an epoch, all that a batch holds, with what the rows can be changed by.
 fn batches(samples: &SampleSource, workers: usize) -> Vec<(Vec<Vec<u32>>, Vec<u8>, String)> {
+    let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect();
+    let loader = Loader::new(samples.clone(), options(workers)).expect("a loader");
+    loader
+        .map(|batch| {
+            let batch = batch.expect("a batch");
+            let arrays =
+                [batch.state(), batch.state_mask(), batch.actions(), batch.state_std(), batch.state_norm()];
+            (arrays.map(bits).into(), batch.images().to_vec(), format!("{:?}", batch.samples()))
+        })
+        .collect()
+}
+
+fn options(workers: usize) -> LoaderOptions {
     let conditioning =
         Conditioning { mask_probability: 0.3, state_noise_snr: Some(20.0), ..Conditioning::default() };
-    let options = LoaderOptions {
+    LoaderOptions {
         seed: 11,
         global_batch: 16,
         world: 1,
@@ -71,17 +86,7 @@ fn batches(samples: &SampleSource, workers: usize) -> Vec<(Vec<Vec<u32>>, Vec<u8
         workers,
         batches_ahead: 2,
         on_bad_sample: OnBadSample::Fail,
-    };
-    let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect();
-    let loader = Loader::new(samples.clone(), options).expect("a loader");
-    loader
-        .map(|batch| {
-            let batch = batch.expect("a batch");
-            let arrays =
-                [batch.state(), batch.state_mask(), batch.actions(), batch.state_std(), batch.state_norm()];
-            (arrays.map(bits).into(), batch.images().to_vec(), format!("{:?}", batch.samples()))
-        })
-        .collect()
+    }
 }
 
 #[test]
@@ -116,6 +121,29 @@ fn order_is_that_of_a_buffer() {
     let direct = consume([&order[..], &from_files(&datasets)].concat()).expect(0).stdout;
     assert!(of_buffer.lines().count() > 5);
     assert_eq!(of_buffer, direct);
+
+    // With --holdout: what a loader of the rest delivers.
+    let samples = open(Some(&buffer), &[]).samples;
+    let rest = Holdout::new(&samples, 0.4).expect("two sides").training;
+    let options = LoaderOptions {
+        seed: 5,
+        start: Position { epoch: 3, batch: 0 },
+        end: Some(Position { epoch: 4, batch: 0 }),
+        global_batch: 32,
+        delivery: Delivery::Stored,
+        selection: Some(rest),
+        ..options(1)
+    };
+    let ids = |batch: Batch| batch.samples().iter().map(|sample| sample.sample.get()).collect::<Vec<_>>();
+    let delivered: Vec<_> = Loader::new(samples, options)
+        .expect("a loader")
+        .zip(0..)
+        .map(|(batch, number)| json!({ "batch": number, "samples": ids(batch.expect("a batch")) }))
+        .collect();
+    let listed = consume([&order[..], &["--buffer", text(&buffer), "--holdout", "0.4"]].concat()).expect(0);
+    let listed: Vec<Value> =
+        listed.stdout.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(listed, delivered);
 }
 
 #[test]

@@ -73,7 +73,8 @@ fn training_leaves_a_checkpoint_metrics_and_a_picture() {
     place.train(3, &[]).expect(2).says(&["--resume-from-checkpoint latest"]);
     place.train(5, &["--resume-from-checkpoint", "latest"]).expect(0).says(&["at step 3"]);
     assert_eq!((steps_logged(&out), events()), (5, 2));
-    place.train(6, &["--resume-from-checkpoint", "latest", "--report-to", "none"]).expect(0);
+    let last = ["--resume-from-checkpoint", "latest", "--report-to", "none", "--state-noise-snr", "40"];
+    place.train(6, &last).expect(0).says(&["changed since then: ", "--state-noise-snr null -> 40"]);
     assert_eq!(events(), 2);
 }
 
@@ -280,6 +281,20 @@ fn flags_come_from_a_recipe_too_and_rdts_other_flags_are_answered() {
     ]);
     assert_eq!(steps_logged(&place.path("out")), 2);
     assert_eq!(fs::read_dir(place.path("out/events")).map_or(0, Iterator::count), 1);
+    // As RDT's scripts give them.
+    let rdts = [
+        "--report_to=wandb",
+        "--dataset_type=finetune",
+        "--max_train_steps=3",
+        "--resume_from_checkpoint=latest",
+    ];
+    let notes = ["--report-to wandb: nothing is uploaded", "--dataset-type: no effect"];
+    consume(args(&rdts)).expect(0).says(&notes);
+    let files = ["--load_from_hdf5", "--dataset_type=finetune"];
+    consume(files).expect(2).says(&["--dataset-type is given without --data-root"]);
+    consume([&files[..], &["--dataset", "libero=/no/such/folder"]].concat())
+        .expect(2)
+        .says(&["--dataset-type: no effect without --data-root", "/no/such/folder"]);
     consume(args(&["--use_8bit_adam"])).expect(2).says(&["--gradient-checkpointing"]);
     consume(args(&["--push_to_hub"])).expect(2).says(&["export-weights"]);
     fs::write(&recipe, "max-train-step: 2\n").expect("a recipe");
@@ -313,4 +328,12 @@ fn a_damaged_sample_is_named_and_replaced_or_ends_the_run() {
     consume(args).expect(3).says(&["sample ", "chunk 0", "cannot be read"]);
     fs::remove_dir_all(place.path("out")).expect("out");
     consume(place.args(&["--on-bad-sample", "fail"])).expect(1);
+
+    // Where training does not meet it, sampling does.
+    fs::remove_dir_all(place.path("out")).expect("out");
+    let held_out = ["--holdout", HALF];
+    place.train(1, &held_out).expect(0);
+    fs::remove_dir_all(place.path("out")).expect("out");
+    let sampled = ["--sample-period", "1", "--num-sample-batches", "6", "--sample-batch-size", "16"];
+    place.train(1, &[&held_out[..], &sampled].concat()).expect(3).says(&["chunk 0", "cannot be read"]);
 }

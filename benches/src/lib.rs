@@ -97,11 +97,7 @@ pub fn loader_options(delivery: Delivery) -> LoaderOptions {
         selection: None,
         start: Position::default(),
         end: None,
-        shape: BatchShape {
-            action_rows: usize::from(common.action_chunk_size),
-            history: usize::from(common.img_history_size),
-            cameras: usize::from(common.num_cameras),
-        },
+        shape: BatchShape::of(&common),
         delivery,
         conditioning: Default::default(),
         workers: 1,

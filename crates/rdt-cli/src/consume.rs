@@ -7,6 +7,7 @@ pub mod conditioning;
 #[cfg(feature = "hdf5")]
 pub mod episodes;
 pub mod follow_flags;
+pub mod holdout;
 pub mod image_delivery;
 pub mod order;
 pub mod order_flags;

@@ -20,7 +20,7 @@ pub struct DatasetFlags {
     pub dataset: Vec<String>,
 
     /// Take the data sets of RDT's lists (*_datasets.json, *_sample_weights.json beside --config).
-    #[arg(long, value_name = "LIST", requires = "data_root")]
+    #[arg(long, value_name = "LIST")]
     pub dataset_type: Option<DatasetType>,
 
     /// Where the data sets of --dataset-type are: DIR/NAME.
@@ -38,6 +38,12 @@ pub enum DatasetType {
 }
 
 impl DatasetFlags {
+    /// Without RDT's lists where no folder of theirs is given: its scripts always name one of them.
+    pub fn without_lists_of_no_folder(&self) -> Self {
+        let dataset_type = self.dataset_type.filter(|_| self.data_root.is_some());
+        Self { dataset_type, ..self.clone() }
+    }
+
     /// Whether none is named.
     pub fn is_empty(&self) -> bool {
         self.dataset.is_empty() && self.dataset_type.is_none()
@@ -82,7 +88,13 @@ mod specs {
                 datasets.push(DatasetSpec::parse(spec).map_err(Usage::from_error)?);
             }
             let mut lists = Vec::new();
-            if let (Some(kind), Some(root)) = (self.dataset_type, &self.data_root) {
+            if let Some(kind) = self.dataset_type {
+                let Some(root) = &self.data_root else {
+                    return Err(Usage::new(
+                        "--dataset-type is given without --data-root, expected both: DIR/NAME is where the data set \
+                         NAME of the list lies; or --dataset NAME[:CARD]=PATH instead",
+                    ));
+                };
                 let kind = match kind {
                     DatasetType::Finetune => DatasetListKind::Finetune,
                     DatasetType::Pretrain => DatasetListKind::Pretrain,

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::error::TrainError;
+use crate::inputs::Inputs;
 use crate::rdt_config::rdt_config;
 use crate::settings::TrainSettings;
 use crate::tensor_file::{self, TensorFile};
@@ -52,6 +53,9 @@ struct TrainerState {
     ema_updates: u64,
     /// What the run trains on, as [`crate::train::Run::data`] names it.
     data: String,
+    /// How its batches are made.
+    #[serde(default)]
+    inputs: Inputs,
     settings: TrainSettings,
     config: Config,
 }
@@ -64,7 +68,7 @@ pub fn save(
     folder: &Path,
     trainer: &Trainer,
     config: &Config,
-    data: &str,
+    (data, inputs): (&str, &Inputs),
     progress: Progress,
 ) -> Result<PathBuf, TrainError> {
     let path = folder.join(format!("{PREFIX}{}", progress.step));
@@ -88,6 +92,7 @@ pub fn save(
         optimizer_updates: trainer.optimizer().updates(),
         ema_updates: trainer.ema().updates(),
         data: data.to_owned(),
+        inputs: inputs.clone(),
         settings: trainer.settings().clone(),
         config: config.clone(),
     };
@@ -149,12 +154,12 @@ fn read_state(path: &Path) -> Result<TrainerState, TrainError> {
 ///
 /// # Errors
 /// The checkpoint is not whole, of another network, or of a run whose seed, batch size,
-/// configuration or buffer differ, so that going on would not be the same run.
+/// configuration, buffer or encoders differ, so that going on would not be the same run.
 pub fn load(
     path: &Path,
     trainer: &mut Trainer,
     config: &Config,
-    data: &str,
+    (data, inputs): (&str, &Inputs),
 ) -> Result<(Progress, Vec<String>), TrainError> {
     let state = read_state(path)?;
     let settings = trainer.settings();
@@ -191,8 +196,14 @@ pub fn load(
             ),
         });
     }
+    inputs.check_encoders(&state.inputs, &path.display().to_string())?;
     let mut changed = Vec::new();
     differences("", &json(path, saved)?, &json(path, settings)?, &mut changed);
+    // A checkpoint from before they were recorded has none to compare.
+    if !state.inputs.settings.is_empty() {
+        let (saved, given) = (&state.inputs.settings, &inputs.settings);
+        differences("", &json(path, saved)?, &json(path, given)?, &mut changed);
+    }
     let changed = changed.iter().map(|Difference { key, saved, given }| format!("{key} {saved} -> {given}"));
     let changed = changed.collect();
     let layout = trainer.parameters().layout();

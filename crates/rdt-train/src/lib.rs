@@ -25,6 +25,7 @@ pub mod export;
 pub mod flat_parameters;
 mod host_memory;
 pub mod images;
+pub mod inputs;
 pub mod late;
 pub mod linear;
 pub mod memory;

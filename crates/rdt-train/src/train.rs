@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use rdt_consumer::Position;
 use rdt_schema::Config;
+use serde_json::{Map, Value};
 use tch::Device;
 
 use crate::batch::TrainingBatch;
@@ -17,6 +18,7 @@ use crate::checkpoint::{self, Progress};
 use crate::encoder::EncoderFolders;
 use crate::error::TrainError;
 use crate::event_file::EventFile;
+use crate::inputs::Inputs;
 use crate::metrics::SampleFigures;
 use crate::metrics_log::{MetricsLog, SampleRecord, StepRecord};
 use crate::run_lock::RunLock;
@@ -56,6 +58,8 @@ pub struct Run<'a> {
     pub events: Option<&'a Path>,
     /// Names what is trained on (number of samples, digest): a checkpoint resumes on the same.
     pub data: &'a str,
+    /// How batches are made, by names of settings: a checkpoint lists what changed.
+    pub inputs: &'a Map<String, Value>,
     /// Set from outside to end at the last whole step.
     pub stop: &'a AtomicBool,
     /// Counted from outside: samples of this process's batches that others stand in for.
@@ -140,12 +144,14 @@ pub(crate) fn train_ahead<
     let start = starting_checkpoint(run)?;
     let mut trainer = Trainer::new(run.config, settings.clone(), run.device, run.encoders)?;
     trainer.describe().into_iter().for_each(|line| tell(Event::Note(line)));
+    let inputs = Inputs::of(run)?;
+    let made_of = (run.data, &inputs);
     let mut progress = Progress::default();
     // The checkpoint of exactly where the run stands, if there is one.
     let mut saved: Option<PathBuf> = None;
     match start {
         Some(path) => {
-            let (at, changed) = checkpoint::load(&path, &mut trainer, run.config, run.data)?;
+            let (at, changed) = checkpoint::load(&path, &mut trainer, run.config, made_of)?;
             progress = at;
             tell(Event::Note(format!("resuming from {} at step {}", path.display(), progress.step)));
             if !changed.is_empty() {
@@ -246,6 +252,7 @@ pub(crate) fn train_ahead<
             && samples_now
         {
             let figures = (evaluation.figures)(&trainer)?;
+            progress.replaced_samples = replaced_before + run.replaced_samples.load(Ordering::Relaxed);
             let record = SampleRecord { step: progress.step, figures };
             log.write(&record)?;
             log.flush()?;
@@ -261,7 +268,7 @@ pub(crate) fn train_ahead<
         // checkpoints
         if saves_now {
             log.flush()?;
-            let path = checkpoint::save(run.output_dir, &trainer, run.config, run.data, progress)?;
+            let path = checkpoint::save(run.output_dir, &trainer, run.config, made_of, progress)?;
             tell(Event::Note(format!("saved {}", path.display())));
             saved = Some(path);
         }
@@ -275,7 +282,7 @@ pub(crate) fn train_ahead<
     log.flush()?;
     let checkpoint = match saved {
         Some(path) => path,
-        None => checkpoint::save(run.output_dir, &trainer, run.config, run.data, progress)?,
+        None => checkpoint::save(run.output_dir, &trainer, run.config, made_of, progress)?,
     };
     let finished = progress.step >= settings.max_train_steps;
     Ok(Ended { finished, checkpoint, records, replaced_samples: progress.replaced_samples })

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use rdt_consumer::Position;
 use rdt_schema::{Config, STATE_DIM};
+use serde_json::{Map, Value};
 use tch::Device;
 
 use crate::batch::{HostBatch, TrainingBatch};
@@ -129,12 +130,20 @@ struct Script<'a> {
     stop_at: Option<Position>,
     /// The batch there is infinite.
     poison: Option<Position>,
+    /// How its batches are said to be made.
+    state_noise: Option<u64>,
     /// So many of its samples are replaced.
     replaced: u64,
     /// Its numbers are read so many steps late, as on a GPU.
     steps_ahead: usize,
     /// Called with each line of the log.
     log: Option<&'a dyn Fn(&str)>,
+}
+
+impl Script<'_> {
+    fn inputs(&self) -> Map<String, Value> {
+        [("--state-noise-snr".to_owned(), self.state_noise.into())].into_iter().collect()
+    }
 }
 
 fn run_with(
@@ -164,6 +173,7 @@ fn run_config(
         pretrained: None,
         events: None,
         data: "made up",
+        inputs: &script.inputs(),
         stop: &stop,
         replaced_samples: &AtomicU64::new(script.replaced),
     };

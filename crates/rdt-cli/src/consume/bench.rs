@@ -187,11 +187,7 @@ fn options(args: &Args, source: &OpenedSource) -> anyhow::Result<(LoaderOptions,
         selection: None,
         start: Position::default(),
         end: Some(Position { epoch: batches / per_epoch, batch: batches % per_epoch }),
-        shape: BatchShape {
-            action_rows: usize::from(common.action_chunk_size),
-            history: usize::from(common.img_history_size),
-            cameras: usize::from(common.num_cameras),
-        },
+        shape: BatchShape::of(common),
         delivery: match args.stage {
             Stage::Raw => Delivery::Stored,
             Stage::Frames => Delivery::Frames,

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
-use rdt_consumer::{BatchOrder, ConsumerError, LastBatch, Order, OrderKind, Position};
+use rdt_consumer::{BatchOrder, ConsumerError, LastBatch, Order, Position};
 use serde::Serialize;
 
+use crate::consume::holdout::{self, HoldoutFlag};
 use crate::consume::order_flags::OrderFlags;
 use crate::consume::source::{ConfigChoice, HowToOpen, SourceFlags};
 use crate::exit::{Outcome, Usage};
@@ -27,6 +28,9 @@ pub struct Args {
     #[expect(missing_docs, reason = "clap would show it as the command's description")]
     #[command(flatten)]
     pub order: OrderFlags,
+    #[expect(missing_docs, reason = "clap would show it as the command's description")]
+    #[command(flatten)]
+    pub holdout: HoldoutFlag,
     /// The pass over the buffer, from 0
     #[arg(long, default_value_t = 0)]
     pub epoch: u64,
@@ -64,15 +68,22 @@ struct Line {
 /// # Errors
 /// The buffer cannot be opened, or the options do not fit it or each other.
 pub fn run(args: &Args) -> anyhow::Result<Outcome> {
-    // The order is known as soon as the plan is: a fill may still be going on.
+    // The order is known as soon as the plan is: a fill may still be going on. Which episode a sample
+    // is of is known from its chunk.
     let source = args.source.open(HowToOpen {
         default_buffer: Some(Path::new("buffer")),
-        complete: false,
+        complete: args.holdout.holdout != 0.0,
         config: ConfigChoice::File(args.config.clone()),
         stop: Arc::default(),
     })?;
     let kind = args.order.kind(source.buffer.as_deref())?;
-    let batches = batches(args, source.samples.sample_count(), kind).map_err(Usage::from_error)?;
+    let holdout = holdout::divide(&source.samples, args.holdout.holdout)?;
+    holdout.iter().for_each(|holdout| eprintln!("{}", holdout.describe()));
+    let order = match &holdout {
+        Some(holdout) => Order::of(Arc::clone(&holdout.training), args.seed),
+        None => Order::new(source.samples.sample_count(), args.seed),
+    };
+    let batches = order.and_then(|order| batches(args, order.of_kind(kind))).map_err(Usage::from_error)?;
     let out = std::io::BufWriter::new(std::io::stdout().lock());
     let outcome = if source.skipped == 0 { Outcome::Done } else { Outcome::Incomplete };
     match print(args, &batches, out) {
@@ -82,9 +93,8 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     }
 }
 
-fn batches(args: &Args, samples: u64, kind: OrderKind) -> Result<BatchOrder, ConsumerError> {
+fn batches(args: &Args, order: Order) -> Result<BatchOrder, ConsumerError> {
     let last = if args.drop_last { LastBatch::Drop } else { LastBatch::Keep };
-    let order = Order::new(samples, args.seed)?.of_kind(kind);
     let batches = BatchOrder::new(order, args.global_batch_size, args.world_size, args.rank, last)?;
     batches.normalised(Position { epoch: args.epoch, batch: args.start_batch })?;
     Ok(batches)
@@ -117,6 +127,7 @@ mod tests {
             config: None,
             seed: 5,
             order: OrderFlags::default(),
+            holdout: HoldoutFlag::default(),
             epoch: 1,
             global_batch_size: 4,
             world_size: 1,
@@ -130,7 +141,7 @@ mod tests {
 
     fn lines(args: &Args) -> Vec<serde_json::Value> {
         let mut out = Vec::new();
-        print(args, &batches(args, 10, OrderKind::Uniform).unwrap(), &mut out).unwrap();
+        print(args, &batches(args, Order::new(10, args.seed).unwrap()).unwrap(), &mut out).unwrap();
         let text = String::from_utf8(out).unwrap();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
@@ -167,7 +178,7 @@ mod tests {
             Args { start_batch: 4, ..args() },
             Args { world_size: 5, ..args() },
         ] {
-            assert!(batches(&wrong, 10, OrderKind::Uniform).is_err(), "{wrong:?}");
+            assert!(batches(&wrong, Order::new(10, wrong.seed).unwrap()).is_err(), "{wrong:?}");
         }
     }
 }

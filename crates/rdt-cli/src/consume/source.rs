@@ -69,10 +69,21 @@ impl SourceFlags {
     /// # Errors
     /// Wrong usage or configuration; a buffer or files that cannot be used.
     pub fn open(&self, how: HowToOpen<'_>) -> anyhow::Result<OpenedSource> {
+        let listed = self.datasets.without_lists_of_no_folder();
+        let takes_no_list = self.datasets.dataset_type.is_some() && listed.dataset_type.is_none();
         if self.load_from_hdf5 {
+            if takes_no_list && !listed.is_empty() {
+                eprintln!(
+                    "--dataset-type: no effect without --data-root, the data sets are those of --dataset"
+                );
+                return Self { datasets: listed, ..self.clone() }.scan(how);
+            }
             return self.scan(how);
         }
-        if !self.datasets.is_empty() {
+        if takes_no_list {
+            eprintln!("--dataset-type: no effect, the data sets are those that the buffer was filled with");
+        }
+        if !listed.is_empty() {
             return Err(Usage::new(
                 "data sets are named, and --load-from-hdf5 is missing; give it, or fill a buffer from them with \
                  rdt-produce",

@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use rdt_buffer::embedding::EncoderDigest;
+use rdt_buffer::embedding::{EncoderDigest, ImageEmbeddings, LanguageEmbeddings};
 use rdt_schema::Config;
 use rdt_schema::config::{LanguageEncoder as LanguageKind, VisionEncoder as VisionKind};
 use tch::{Device, Kind};
@@ -126,6 +126,29 @@ impl EncoderFolders {
         identity.bytes(format!("{settings:?}").as_bytes());
         identity.weights(folder, &super::siglip::tensor_list(&settings))?;
         Ok(Some(identity.digest()))
+    }
+
+    /// Whose tokens images become: as of [`EncoderFolders::image_digest`], else of the stored embeddings.
+    ///
+    /// # Errors
+    /// The folder does not hold the encoder, or stored embeddings are damaged.
+    pub fn image_identity(&self, config: &Config, seed: u64) -> Result<Option<EncoderDigest>, TrainError> {
+        match (self.image_digest(config, seed)?, &self.stored_images) {
+            (None, Some(dir)) => Ok(ImageEmbeddings::open(dir)?.map(|stored| stored.header().encoder)),
+            (known, _) => Ok(known),
+        }
+    }
+
+    /// Whose tokens instructions become: as of [`EncoderFolders::language_digest`], else of the stored
+    /// embeddings.
+    ///
+    /// # Errors
+    /// As of [`EncoderFolders::image_identity`].
+    pub fn language_identity(&self, config: &Config, seed: u64) -> Result<Option<EncoderDigest>, TrainError> {
+        match (self.language_digest(config, seed)?, &self.stored_language) {
+            (None, Some(dir)) => Ok(LanguageEmbeddings::open(dir)?.map(|stored| stored.header().encoder)),
+            (known, _) => Ok(known),
+        }
     }
 
     /// Which language encoder is configured; none if it has trained weights and no folder of them

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 
 use super::*;
+use crate::inputs::Inputs;
 
 /// The refusal of a run, which must be wrong usage.
 fn refusal(result: Result<Ended, Box<dyn Error>>) -> Result<String, Box<dyn Error>> {
@@ -39,7 +40,7 @@ fn the_limit_never_takes_the_checkpoint_just_saved() -> TestResult {
     let trainer = crate::trainer::Trainer::new(&config, knobs, Device::Cpu, &EncoderFolders::default())?;
     for step in [6, 8, 5] {
         let progress = checkpoint::Progress { step, ..Default::default() };
-        checkpoint::save(folder.path(), &trainer, &config, "made up", progress)?;
+        checkpoint::save(folder.path(), &trainer, &config, ("made up", &Inputs::default()), progress)?;
     }
     let steps: Vec<_> = checkpoint::list(folder.path())?.into_iter().map(|(step, _)| step).collect();
     assert_eq!(steps, [5, 8]);
@@ -98,6 +99,32 @@ fn another_configuration_is_refused_by_key_and_changed_settings_are_noted() -> T
     resume(&tiny()?, &knobs, Script { log: Some(&log), ..Default::default() })?;
     let lines = lines.into_inner()?.join("\n");
     assert!(lines.contains("learning_rate.base 0.001 -> 0.5"), "{lines}");
+    Ok(())
+}
+
+#[test]
+fn other_inputs_are_noted_other_encoders_refused_and_a_checkpoint_without_them_loads() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let checkpoint = run(folder.path(), 1, Start::Fresh, None)?.checkpoint;
+    let lines = Mutex::new(Vec::new());
+    let log = |line: &str| lines.lock().map(|mut lines| lines.push(line.to_owned())).unwrap_or_default();
+    let script = Script { state_noise: Some(40), log: Some(&log), ..Default::default() };
+    run_with(folder.path(), &settings(2), Start::Latest, script)?;
+    let said = lines.into_inner()?.join("\n");
+    assert!(said.contains("changed since then: ") && said.contains("--state-noise-snr null -> 40"), "{said}");
+    assert!(!said.contains("encoder "), "{said}");
+
+    std::fs::remove_dir_all(folder.path().join("checkpoint-2"))?;
+    let file = checkpoint.join(checkpoint::TRAINER);
+    let mut state: Value = serde_json::from_slice(&std::fs::read(&file)?)?;
+    state["inputs"]["language_encoder"] = "another".into();
+    std::fs::write(&file, state.to_string())?;
+    let refused = refusal(run_with(folder.path(), &settings(2), Start::Latest, Script::default()))?;
+    assert!(refused.contains("the language encoder is ") && refused.contains("another as in"), "{refused}");
+
+    state.as_object_mut().ok_or("an object")?.remove("inputs");
+    std::fs::write(&file, state.to_string())?;
+    assert!(run_with(folder.path(), &settings(2), Start::Latest, Script::default())?.finished);
     Ok(())
 }
 

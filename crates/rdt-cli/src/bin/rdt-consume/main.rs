@@ -6,7 +6,6 @@
 
 mod embed;
 mod export_weights;
-mod holdout;
 mod inputs;
 mod recipe;
 mod sample;

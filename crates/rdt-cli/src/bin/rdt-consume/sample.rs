@@ -18,9 +18,9 @@ use rdt_train::settings::TrainSettings;
 use rdt_train::tensor_file::TensorFile;
 
 use super::export_weights::Weights;
-use super::holdout;
 use super::inputs::PrecomputedFlags;
 use super::train::{DeviceFlag, EncoderFlags, Precision};
+use rdt_cli::consume::holdout;
 use rdt_cli::consume::source::{ConfigChoice, HowToOpen, SourceFlags};
 use rdt_cli::exit::{Outcome, Usage};
 
@@ -140,11 +140,7 @@ pub(super) fn loader(
         selection,
         start: Default::default(),
         end: None,
-        shape: BatchShape {
-            action_rows: config.common.action_chunk_size.into(),
-            history: config.common.img_history_size.into(),
-            cameras: config.common.num_cameras.into(),
-        },
+        shape: BatchShape::of(&config.common),
         delivery,
         conditioning: Default::default(),
         workers: 1,

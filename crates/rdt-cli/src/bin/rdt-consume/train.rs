@@ -4,15 +4,13 @@
 //! [`rdt_train::train`]. Progress goes to standard error, the first and the last loss to
 //! standard output.
 
-use std::collections::HashSet;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, mpsc};
 use std::thread::available_parallelism;
 
 use anyhow::Context;
-use rdt_buffer::SampleId;
-use rdt_consumer::{Delivery, Loader, LoaderOptions, Position, SampleSource, prepared};
+use rdt_consumer::{Delivery, Holdout, Loader, LoaderOptions, Position, SampleSource, prepared};
 use rdt_schema::{CameraSlot, Config};
 use rdt_train::TrainError;
 use rdt_train::device;
@@ -20,7 +18,8 @@ use rdt_train::metrics_log::{Record, StepRecord};
 use rdt_train::train::{Ended, Evaluation, Event, Run, Start, train};
 use rdt_train::trainer::Trainer;
 
-use crate::{holdout, sample};
+use crate::sample;
+use rdt_cli::consume::holdout;
 use rdt_cli::consume::order_flags::OrderFlags;
 use rdt_cli::consume::source::{ConfigChoice, HowToOpen, OpenedSource};
 use rdt_cli::exit::{Outcome, Usage};
@@ -28,10 +27,13 @@ use rdt_cli::picture;
 use rdt_cli::progress::Progress;
 use rdt_cli::signals;
 
+mod bad_samples;
 mod flags;
 mod follow;
+mod inputs_record;
 mod rdt_flags;
 
+use bad_samples::{BadSamples, Watched};
 pub use flags::{Args, DeviceFlag, EncoderFlags, Precision, ReportTo};
 use flags::{loader_options, settings};
 
@@ -44,7 +46,7 @@ const REPORTED_STEPS: usize = 10;
 /// Wrong usage or configuration; a buffer or output folder that cannot be used; a run that
 /// fails or is stopped.
 pub fn run(args: &Args) -> anyhow::Result<Outcome> {
-    args.rdt.notes()?.iter().for_each(|line| eprintln!("{line}"));
+    args.rdt.notes()?.iter().chain(&args.report_to.note()).for_each(|line| eprintln!("{line}"));
     let stop = signals::stop_flag("saving a checkpoint")?;
     let source = args.source.open(HowToOpen {
         default_buffer: None,
@@ -77,7 +79,10 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     let data = &match args.follow.follow {
         // What a live buffer holds changes while it is trained on.
         true => follow::data(samples),
-        false => format!("{data}{}", OrderFlags::note(options.order)),
+        false => {
+            let sides = holdout.as_ref().map(Holdout::note).unwrap_or_default();
+            format!("{data}{}{sides}", OrderFlags::note(options.order))
+        }
     };
     eprintln!("device: {} ({why})", if device.is_cuda() { "cuda" } else { "cpu" });
     eprintln!("data: {data}, {workers} loader threads");
@@ -92,6 +97,7 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
 
     let encoders = args.precomputed.encoders(&args.encoders, &source)?;
     let replaced = AtomicU64::new(0);
+    let inputs = inputs_record::record(args, &options.conditioning, options.delivery);
     let run = Run {
         config,
         settings: &settings,
@@ -105,22 +111,27 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
         encoders: &encoders,
         pretrained: args.pretrained_model_name_or_path.as_deref(),
         events: match args.report_to {
-            ReportTo::Tensorboard | ReportTo::All => Some(args.logging_dir.as_path()),
             ReportTo::None => None,
+            _ => Some(args.logging_dir.as_path()),
         },
         data,
+        inputs: &inputs,
         stop: &stop,
         replaced_samples: &replaced,
     };
     let progress = Progress::new("training", settings.max_train_steps, "steps");
     let batches = count.div_ceil(settings.train_batch_size.into()).max(1);
+    let (report, bad_samples) = mpsc::channel::<String>();
+    let bad = BadSamples::new(report.clone(), &replaced);
     let evaluated = || holdout::evaluated(holdout.as_ref());
     let mut figures = |trainer: &Trainer| {
         let data = |error: anyhow::Error| TrainError::Data { source: error.into() };
-        let loader =
+        let mut loader =
             sample::loader(samples, config, delivery, args.sample, args.seed, evaluated()).map_err(data)?;
         let names = loader.dataset_names().to_vec();
-        trainer.evaluate(loader, args.sample.num_sample_batches, &names)
+        let figures = trainer.evaluate(&mut loader, args.sample.num_sample_batches, &names);
+        bad.tell(loader.bad_samples());
+        figures
     };
     if args.sample_period > 0 {
         // What is wrong with the flags is said before training, not at the first sampling.
@@ -128,7 +139,6 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     }
     let period = u64::try_from(args.sample_period).ok().filter(|&period| period > 0);
     let evaluation = period.map(|period| Evaluation { period, figures: &mut figures });
-    let (report, bad_samples) = mpsc::channel::<String>();
     let ended = train(
         &run,
         |start, micro_steps| {
@@ -140,8 +150,7 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
             let last = start.batch.saturating_add(micro_steps);
             let end = Some(Position { epoch: start.epoch + last / batches, batch: last % batches });
             let loader = Loader::new(samples.clone(), LoaderOptions { start, end, ..options })?;
-            let watched = Watched { loader, report, reported: HashSet::new(), replaced: &replaced };
-            Ok(follow::Batches::Static(Box::new(watched)))
+            Ok(follow::Batches::Static(Box::new(Watched { loader, bad: &bad })))
         },
         evaluation,
         &mut |event| {
@@ -216,30 +225,6 @@ fn finish(args: &Args, ended: &Ended, skipped: usize) -> anyhow::Result<Outcome>
         );
     }
     Ok(if ended.replaced_samples == 0 && skipped == 0 { Outcome::Done } else { Outcome::Incomplete })
-}
-
-/// A loader that names each unreadable sample as soon as the batch that met it is out.
-struct Watched<'a> {
-    loader: Loader,
-    report: mpsc::Sender<String>,
-    reported: HashSet<SampleId>,
-    replaced: &'a AtomicU64,
-}
-
-impl Iterator for Watched<'_> {
-    type Item = <Loader as Iterator>::Item;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let batch = self.loader.next();
-        for bad in self.loader.bad_samples() {
-            if self.reported.insert(bad.sample) {
-                self.replaced.fetch_add(1, Ordering::Relaxed);
-                // Nobody listens once the run has ended.
-                let _ = self.report.send(bad.to_string());
-            }
-        }
-        batch
-    }
 }
 
 fn note(record: &StepRecord) -> String {

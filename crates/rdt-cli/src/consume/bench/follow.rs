@@ -63,11 +63,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
         samples: args.samples,
         wait: args.follow.wait,
         window: args.follow.follow_window as usize,
-        shape: BatchShape {
-            action_rows: usize::from(common.action_chunk_size),
-            history: usize::from(common.img_history_size),
-            cameras: usize::from(common.num_cameras),
-        },
+        shape: BatchShape::of(&common),
         delivery: match args.stage {
             Stage::Raw => Delivery::Stored,
             Stage::Frames => Delivery::Frames,

@@ -14,12 +14,12 @@ use rdt_train::schedule::{LearningRate, ScheduleKind};
 use rdt_train::settings::{MixedPrecision, TrainSettings};
 
 use super::rdt_flags::RdtFlags;
-use crate::holdout::HoldoutFlag;
 use crate::inputs::PrecomputedFlags;
 use crate::recipe::RecipeFlag;
 use crate::sample::SampleFlags;
 use rdt_cli::consume::conditioning::ConditioningFlags;
 use rdt_cli::consume::follow_flags::FollowFlags;
+use rdt_cli::consume::holdout::HoldoutFlag;
 use rdt_cli::consume::image_delivery::ImageDeliveryFlags;
 use rdt_cli::consume::order_flags::OrderFlags;
 use rdt_cli::consume::source::{OpenedSource, SourceFlags};
@@ -181,7 +181,7 @@ pub enum Schedule {
 }
 
 /// Values of `--report-to`.
-#[derive(Debug, Clone, Copy, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ReportTo {
     /// Event files
     Tensorboard,
@@ -189,6 +189,26 @@ pub enum ReportTo {
     All,
     /// Nothing more
     None,
+    /// RDT's: event files are written instead
+    #[value(hide = true)]
+    Wandb,
+    /// RDT's: event files are written instead
+    #[value(name = "comet_ml", alias = "comet-ml", hide = true)]
+    CometMl,
+}
+
+impl ReportTo {
+    /// What the log says where it is not what was asked for.
+    pub fn note(self) -> Option<String> {
+        let name = self.to_possible_value()?;
+        let elsewhere = matches!(self, Self::Wandb | Self::CometMl | Self::All);
+        elsewhere.then(|| {
+            format!(
+                "--report-to {}: nothing is uploaded; TensorBoard's event files and metrics.jsonl are written",
+                name.get_name()
+            )
+        })
+    }
 }
 
 /// Values of `--device`.
@@ -262,11 +282,7 @@ pub(super) fn loader_options(
         selection: None,
         start: Default::default(),
         end: None,
-        shape: BatchShape {
-            action_rows: config.common.action_chunk_size.into(),
-            history: config.common.img_history_size.into(),
-            cameras: config.common.num_cameras.into(),
-        },
+        shape: BatchShape::of(&config.common),
         delivery: args.precomputed.delivery(config, &conditioning, source)?,
         conditioning,
         workers,
@@ -415,6 +431,34 @@ mod tests {
         assert!(note.is_some_and(|note| note.contains("into the next epoch")));
         assert_eq!(at(21, &["--max-train-steps", "5"])?, (5, None));
         Ok(())
+    }
+
+    /// The flags of RDT's `finetune.sh` and `pretrain.sh` as they are there.
+    const RDTS: &str = "--deepspeed=./configs/zero2.json \
+        --pretrained_model_name_or_path=robotics-diffusion-transformer/rdt-1b \
+        --pretrained_text_encoder_name_or_path=google/t5-v1_1-xxl \
+        --pretrained_vision_encoder_name_or_path=google/siglip-so400m-patch14-384 \
+        --output_dir=./checkpoints/rdt-finetune-1b --train_batch_size=32 --sample_batch_size=64 \
+        --max_train_steps=200000 --checkpointing_period=1000 --sample_period=500 --checkpoints_total_limit=40 \
+        --lr_scheduler=constant --learning_rate=1e-4 --mixed_precision=bf16 --dataloader_num_workers=8 \
+        --image_aug --dataset_type=finetune --state_noise_snr=40 --load_from_hdf5 --report_to=wandb \
+        --resume_from_checkpoint=checkpoint-36000 --precomp_lang_embed";
+
+    #[test]
+    fn rdts_own_command_lines_are_understood() {
+        for line in [RDTS.to_owned(), RDTS.replace('=', " "), RDTS.replace("finetune ", "pretrain ")] {
+            let words = ["x"].into_iter().chain(line.split_whitespace()).map(Into::into);
+            let args = Program::parse_from(rdt_cli::args::normalise(words)).args;
+            assert!(args.source.load_from_hdf5 && args.precomputed.precomp_lang_embed, "{line}");
+            assert_eq!((args.train_batch_size, args.conditioning.state_noise_snr), (32, Some(40.0)));
+            assert!(args.report_to.note().is_some_and(|note| note.contains("wandb")));
+            assert!(args.source.datasets.dataset_type.is_some());
+        }
+        for word in ["comet_ml", "comet-ml", "all"] {
+            let args = Program::parse_from(["x", "--report-to", word]).args;
+            assert!(args.report_to.note().is_some_and(|note| note.contains("event files")), "{word}");
+        }
+        assert_eq!(Program::parse_from(["x"]).args.report_to.note(), None);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use rdt_consumer::{
     Undelivered,
 };
 
-use super::Watched;
+use super::bad_samples::Watched;
 use super::flags::Args;
 
 /// Refuses what has no meaning in a live buffer.

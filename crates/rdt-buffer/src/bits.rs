@@ -151,6 +151,13 @@ impl BitsHeader {
     }
 
     fn check(bytes: &[u8], path: &Path, chunk: ChunkId, generation: u64) -> Result<Self, BufferError> {
+        // Small numbers: others are damage.
+        if let (Some(MAGIC), Some(&[version @ 2..=255, 0, 0, 0])) =
+            (bytes.first_chunk().copied(), bytes.get(8..).and_then(<[u8]>::first_chunk))
+        {
+            let (path, found) = (path.to_owned(), version.to_string());
+            return Err(BufferError::OtherVersion { path, found, expected: VERSION });
+        }
         let header = Self::parse(bytes).map_err(|fault| damaged(path, fault))?;
         if (header.chunk, header.generation) != (chunk, generation) {
             let name = |chunk, generation| format!("of chunk {chunk}, generation {generation}");

@@ -50,7 +50,7 @@ pub enum BufferError {
          or fill a new buffer", path.display()
     )]
     OtherVersion {
-        /// The manifest.
+        /// The manifest, or a bits file.
         path: PathBuf,
         /// The version found.
         found: String,
@@ -275,6 +275,23 @@ impl BufferError {
     /// An I/O error, with the remedy that its kind suggests.
     pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>, source: std::io::Error) -> Self {
         Self::Io { action, path: path.into(), remedy: remedy(&source), source }
+    }
+
+    /// Whether a file is not there, or holds what nobody can read: another attempt would find the
+    /// same. Everything else (permissions, no memory, too many open files, a file of a newer
+    /// program) says nothing against the file, which may be whole and in use.
+    pub(crate) fn is_of_the_file(&self) -> bool {
+        use rdt_chunk::ChunkError;
+        match self {
+            Self::Io { source, .. } | Self::Chunk { source: ChunkError::File { source, .. }, .. } => {
+                source.kind() == std::io::ErrorKind::NotFound
+            }
+            Self::Chunk { source: ChunkError::InFile { source, .. }, .. } => {
+                !matches!(**source, ChunkError::Version { .. })
+            }
+            Self::DamagedBits { .. } => true,
+            _ => false,
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use crate::bits::{self, BitsHeader, HEADER_LENGTH, SLOTS_PER_WORD};
 use crate::error::BufferError;
 use crate::id::{ChunkId, SlotIndex};
 use crate::layout;
-use crate::live::slot_bits::{self, Word};
+use crate::live::slot_bits::{self, SlotMask, Word};
 use crate::live::words::SharedWords;
 
 /// The bits of one generation.
@@ -108,6 +108,13 @@ impl Claims {
     /// Makes closed slots clean again.
     pub(crate) fn reopen(&self) {
         self.words.iter().for_each(slot_bits::reopen);
+    }
+
+    /// Of each word, the slots that a consumer has, or had when it was killed.
+    pub(crate) fn claimed(&self) -> Vec<SlotMask> {
+        let claimed =
+            |(index, word)| slot_bits::claimed(Word::load(word)) & slot_bits::used(self.slots(), index);
+        self.words.iter().enumerate().map(claimed).collect()
     }
 
     /// Slots by state, as they are now.

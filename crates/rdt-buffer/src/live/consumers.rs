@@ -212,15 +212,21 @@ fn alive(dir: &Path) -> Result<Vec<SharedWords>, BufferError> {
     let mut alive = Vec::new();
     for name in file_names(&folder).map_err(|e| BufferError::io("list", &folder, e))? {
         let path = folder.join(name);
-        if !is_locked(&path) {
+        // Only one that is not there, or not locked, is a dead one's: whoever cannot be looked at
+        // may live and have samples.
+        let file = match OpenOptions::new().read(true).write(true).open(&path) {
+            Ok(file) => file,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(e) => return Err(BufferError::io("open", path, e)),
+        };
+        if !is_locked(&file).map_err(|e| BufferError::io("lock", &path, e))? {
             continue;
         }
-        // One that is just being made has no holds yet, one that goes away has none any more.
-        let Ok(file) = OpenOptions::new().read(true).write(true).open(&path) else { continue };
-        if let Ok(words) = SharedWords::of(&file, &path, 0, HOLDS + MOST_HOLDS)
-            && get(&words, 0) == MAGIC
-        {
-            alive.push(words);
+        match SharedWords::of(&file, &path, 0, HOLDS + MOST_HOLDS) {
+            Ok(words) if get(&words, 0) == MAGIC => alive.push(words),
+            // One that is just being made has no holds yet.
+            Ok(_) | Err(BufferError::DamagedBits { .. }) => {}
+            Err(error) => return Err(error),
         }
     }
     Ok(alive)
@@ -228,9 +234,12 @@ fn alive(dir: &Path) -> Result<Vec<SharedWords>, BufferError> {
 
 /// Whether a process holds the file. Holders have it shared, so that nobody who only looks can
 /// keep them from it; who looks asks for it alone.
-fn is_locked(path: &Path) -> bool {
-    let Ok(file) = File::open(path) else { return false };
-    matches!(file.try_lock(), Err(TryLockError::WouldBlock))
+fn is_locked(file: &File) -> std::io::Result<bool> {
+    match file.try_lock() {
+        Ok(()) => Ok(false),
+        Err(TryLockError::WouldBlock) => Ok(true),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
 }
 
 fn remove_dead(folder: &Path) -> Result<(), BufferError> {

@@ -18,7 +18,7 @@ use crate::layout;
 use crate::live::claims::Claims;
 use crate::live::generations::map_if_any;
 use crate::live::live_writer::{LiveWriter, Place};
-use crate::live::settle::history_after;
+use crate::live::settle::{Payload, history_after};
 use crate::writer::NewChunk;
 
 /// The right to write the next generation of a chunk.
@@ -44,7 +44,7 @@ impl Lease {
     pub(crate) fn new(writer: Arc<LiveWriter>, id: ChunkId, former: Place) -> Self {
         let (generation, carried) = match &former {
             Place::Published { claims, .. } => (claims.header().generation, claims.close()),
-            Place::Absent { former } => (*former, Vec::new()),
+            Place::Absent { former, .. } => (*former, Vec::new()),
             Place::Leased => (0, Vec::new()),
         };
         Self { writer, id, generation: generation + 1, former: Some(former), carried }
@@ -158,7 +158,11 @@ impl LeasedChunk {
         };
         new.sync()?;
         let (history, is_settled) = match &lease.former {
-            Some(Place::Published { claims, .. }) => history_after(dir, lease.id, claims)?,
+            Some(Place::Published { claims, .. }) => history_after(dir, lease.id, claims, Payload::There),
+            // Of a damaged chunk there is nothing to be linked.
+            Some(Place::Absent { claims: Some(claims), .. }) => {
+                (history_after(dir, lease.id, claims, Payload::Gone).0, true)
+            }
             _ => (History::default(), true),
         };
         let bits_header =

@@ -9,9 +9,9 @@ use crate::error::BufferError;
 use crate::id::ChunkId;
 use crate::layout;
 use crate::live::claims::Claims;
-use crate::live::generations::{self, listed, retired};
+use crate::live::generations::{self, Generation, listed, retired};
 use crate::live::lease::Lease;
-use crate::live::settle::final_counts;
+use crate::live::settle::{Payload, final_counts};
 use crate::lock::ProducerLock;
 use crate::manifest::Manifest;
 use crate::recover::Recovered;
@@ -42,8 +42,9 @@ struct Places {
 /// What the producer knows of one of its chunks.
 #[derive(Debug, Clone)]
 pub(crate) enum Place {
-    /// There is none; `former` is the last generation that there was, or 0.
-    Absent { former: u64 },
+    /// There is none, or a damaged one that nobody can read; `former` is the last generation that
+    /// there was, or 0, and `claims` its bits, where there are any.
+    Absent { former: u64, claims: Option<Arc<Claims>> },
     /// Published, and these are its bits. One that is patient waits until all its samples are
     /// taken: they cannot be carried.
     Published { claims: Arc<Claims>, is_patient: bool },
@@ -96,6 +97,8 @@ impl LiveWriter {
             let folder = dir.join(folder);
             storage.create_folder(&folder).map_err(|e| BufferError::io("create", folder, e))?;
         }
+        // A link in a folder that is gone after a loss of power would be gone with it.
+        storage.sync_folder(dir).map_err(|e| BufferError::io("sync", dir, e))?;
         let count = u32::try_from(manifest.chunk_count()).unwrap_or(u32::MAX);
         let chunks = lock.shard().chunks(count);
         let mut recovery = Recovery { dir, storage: &*storage, recovered: Recovered::default() };
@@ -211,14 +214,8 @@ impl LiveWriter {
     pub fn settle(&self) -> Result<u64, BufferError> {
         let mut waiting = 0;
         for at in retired(self.dir())?.into_iter().filter(|at| self.chunks.contains(&at.chunk.get())) {
-            let is_final = match Claims::open(self.dir(), at.chunk, at.generation) {
-                Ok(claims) => final_counts(self.dir(), at.chunk, at.generation, &claims)?.is_some(),
-                Err(_) => true,
-            };
-            // One whose chunk is being replaced at this moment has the same generation.
-            let is_replaced =
-                generations::newest(self.dir(), at.chunk)?.is_some_and(|now| now > at.generation);
-            if is_final && is_replaced {
+            // One that cannot be looked at now is looked at again.
+            if self.is_settled(at).unwrap_or(false) {
                 let path = layout::retired(self.dir(), at.chunk, at.generation);
                 match self.storage.remove(&path) {
                     Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
@@ -231,6 +228,19 @@ impl LiveWriter {
             }
         }
         Ok(waiting)
+    }
+
+    /// Whether a generation with a link is replaced, and nobody will want anything of it any more.
+    fn is_settled(&self, at: Generation) -> Result<bool, BufferError> {
+        // One whose chunk is being replaced at this moment has the same generation.
+        let is_replaced = generations::newest(self.dir(), at.chunk)?.is_some_and(|now| now > at.generation);
+        let counts = match Claims::open(self.dir(), at.chunk, at.generation) {
+            Ok(claims) => final_counts(self.dir(), at.chunk, at.generation, &claims, Payload::There),
+            // Nobody finds a generation without bits.
+            Err(error) if error.is_of_the_file() => return Ok(is_replaced),
+            Err(error) => Err(error),
+        };
+        Ok(is_replaced && counts?.is_some())
     }
 
     fn lock_places(&self) -> MutexGuard<'_, Places> {
@@ -262,20 +272,26 @@ impl Recovery<'_> {
     /// What is there of chunk `id`, whose bits there are for these generations.
     fn chunk(&mut self, id: ChunkId, bits: &[u64]) -> Result<Place, BufferError> {
         let last = bits.last().copied().unwrap_or(0);
-        let mapped = match generations::map_if_any(id, &layout::chunk(self.dir, id)) {
+        let path = layout::chunk(self.dir, id);
+        let mapped = match generations::map_if_any(id, &path) {
             Ok(Some(chunk)) if chunk.header().chunk == id.get() && chunk.episodes().is_ok() => chunk,
             Ok(None) => {
                 for &generation in bits {
                     self.orphan(id, generation)?;
                 }
-                return Ok(Place::Absent { former: last });
+                return Ok(Place::Absent { former: last, claims: None });
             }
             // Damaged: nobody can read it, so a new generation may take its place.
-            Ok(Some(_)) | Err(_) => return Ok(Place::Absent { former: last }),
+            Ok(Some(chunk)) => return self.damaged(id, last, chunk.header().generation),
+            Err(error) if error.is_of_the_file() => return self.damaged(id, last, 0),
+            // It may be whole, and full of unread samples.
+            Err(error) => return Err(error),
         };
         let header = *mapped.header();
         let claims = match Claims::open(self.dir, id, header.generation) {
             Ok(claims) if claims.slots() == header.samples => claims,
+            // Somebody may have them mapped: new ones would deliver the samples again.
+            Err(error) if !error.is_of_the_file() => return Err(error),
             // Lost with the power: a sample may be delivered again then.
             _ => self.heal(id, header.generation, header.samples)?,
         };
@@ -288,21 +304,41 @@ impl Recovery<'_> {
         Ok(Place::Published { claims: Arc::new(claims), is_patient: false })
     }
 
-    /// Removes links that were made for a replacement that did not happen, or whose samples are
-    /// settled.
+    /// A chunk that nobody can read. What was unread of it is lost, and what was delivered stays
+    /// counted: the sums of its last bits go into those of the generation that takes its place.
+    fn damaged(&self, id: ChunkId, last: u64, of_header: u64) -> Result<Place, BufferError> {
+        let claims = match Claims::open(self.dir, id, last) {
+            Ok(claims) => {
+                claims.reopen();
+                Some(Arc::new(claims))
+            }
+            Err(error) if error.is_of_the_file() => None,
+            Err(error) => return Err(error),
+        };
+        Ok(Place::Absent { former: last.max(of_header), claims })
+    }
+
+    /// Removes links that were made for a replacement that did not happen, whose samples are
+    /// settled, or that nobody can read.
     fn retired(&mut self, chunks: &Range<u32>, states: &[Place]) -> Result<(), BufferError> {
         for at in retired(self.dir)?.into_iter().filter(|at| chunks.contains(&at.chunk.get())) {
+            let bits = layout::bits(self.dir, at.chunk, at.generation);
+            let has_bits = bits.try_exists().map_err(|e| BufferError::io("look at", &bits, e))?;
             let is_needed = match &states[(at.chunk.get() - chunks.start) as usize] {
                 Place::Published { claims, .. } => {
                     let header = claims.header();
-                    at.generation < header.generation
-                        && at.generation > header.history.settled
-                        && layout::bits(self.dir, at.chunk, at.generation).exists()
+                    at.generation < header.generation && at.generation > header.history.settled && has_bits
                 }
-                _ => layout::bits(self.dir, at.chunk, at.generation).exists(),
+                _ => has_bits,
             };
-            if !is_needed {
-                self.remove(&layout::retired(self.dir, at.chunk, at.generation))?;
+            let path = layout::retired(self.dir, at.chunk, at.generation);
+            let is_readable = match generations::map_if_any(at.chunk, &path) {
+                Ok(_) => true,
+                Err(error) if error.is_of_the_file() => false,
+                Err(error) => return Err(error),
+            };
+            if !is_needed || !is_readable {
+                self.remove(&path)?;
             }
         }
         Ok(())

@@ -6,3 +6,4 @@ mod crash;
 mod make;
 mod model;
 mod power;
+mod start;

@@ -4,9 +4,11 @@ use std::path::Path;
 
 use crate::error::BufferError;
 use crate::id::ChunkId;
-use crate::live::claims::{Claims, SlotCounts};
+use crate::live::claims::Claims;
 use crate::live::consumers::Holds;
 use crate::live::generations::{Generation, listed, newest};
+use crate::live::settle::Payload;
+use crate::live::slot_bits::SlotMask;
 
 /// How often a chunk is looked at again that was replaced meanwhile.
 const TRIES: u32 = 8;
@@ -47,15 +49,16 @@ impl Totals {
 /// A folder or bits file cannot be read.
 pub fn totals(dir: &Path) -> Result<Totals, BufferError> {
     let mut totals = Totals::default();
+    let mut claimed = Vec::new();
     let generations = listed(dir)?;
-    let holds = Holds::of(dir)?;
     for group in generations.chunk_by(|a, b| a.chunk == b.chunk) {
         let id = group[0].chunk;
         let mut of_chunk: Vec<Generation> = group.to_vec();
         for attempt in 0.. {
-            match add_chunk(dir, id, &of_chunk, &holds, totals) {
-                Ok(sum) => {
+            match add_chunk(dir, id, &of_chunk, totals) {
+                Ok((sum, more)) => {
                     totals = sum;
+                    claimed.extend(more);
                     break;
                 }
                 Err(error) if attempt >= TRIES => return Err(error),
@@ -66,43 +69,79 @@ pub fn totals(dir: &Path) -> Result<Totals, BufferError> {
             }
         }
     }
+    let lost = count_lost(dir, &mut claimed)?;
+    totals.in_flight = totals.in_flight.saturating_sub(lost);
+    totals.lost += lost;
     Ok(totals)
 }
 
+/// Claimed slots of a generation.
+struct Claimed {
+    at: Generation,
+    claims: Claims,
+    /// Of each word.
+    slots: Vec<SlotMask>,
+}
+
+/// Counts claimed slots that nobody has. Who claims a sample has named its generation before, and
+/// takes the name away after; so a lost one is claimed before and after a look at the names that
+/// does not find it. The second round is for one that was given back and claimed again meanwhile.
+fn count_lost(dir: &Path, claimed: &mut Vec<Claimed>) -> Result<u64, BufferError> {
+    for _ in 0..2 {
+        if claimed.is_empty() {
+            break;
+        }
+        let holds = Holds::of(dir)?;
+        claimed.retain(|of| !holds.contain(of.at.chunk, of.at.generation));
+        for of in claimed.iter_mut() {
+            let after = of.claims.claimed();
+            of.slots.iter_mut().zip(after).for_each(|(slots, after)| *slots &= after);
+        }
+    }
+    let slots = claimed.iter().flat_map(|of| &of.slots);
+    Ok(slots.map(|slots| u64::from(slots.count_ones())).sum())
+}
+
+/// Adds a chunk, and returns what is claimed of it: all of it in flight for now.
 fn add_chunk(
     dir: &Path,
     id: ChunkId,
     generations: &[Generation],
-    holds: &Holds,
     mut totals: Totals,
-) -> Result<Totals, BufferError> {
+) -> Result<(Totals, Vec<Claimed>), BufferError> {
+    let mut all = Vec::new();
     // Bits without a chunk are of one that is not published yet.
-    let Some(current) = newest(dir, id)? else { return Ok(totals) };
-    let claims = Claims::open(dir, id, current)?;
-    let history = claims.header().history;
-    let counts = claims.counts();
+    let Some(current) = newest(dir, id)? else { return Ok((totals, all)) };
+    let history = Claims::open(dir, id, current)?.header().history;
     totals.chunks += 1;
     totals.refills += current.saturating_sub(1);
-    totals.exhausted += u64::from(counts.clean == 0);
-    totals.slots += counts.slots();
-    totals.produced += history.produced + counts.slots();
+    totals.produced += history.produced;
     totals.delivered += history.delivered;
     totals.lost += history.lost;
-    totals.unread += counts.closed;
-    let earlier =
-        generations.iter().map(|at| at.generation).filter(|at| (history.settled + 1..current).contains(at));
-    let mut all = vec![(current, counts)];
-    for generation in earlier {
-        all.push((generation, Claims::open(dir, id, generation)?.counts()));
-    }
-    for (generation, SlotCounts { clean, claimed, delivered, .. }) in all {
-        totals.unread += clean;
-        totals.delivered += delivered;
-        if holds.contain(id, generation) {
-            totals.in_flight += claimed;
+    let earlier = generations.iter().filter(|at| (history.settled + 1..current).contains(&at.generation));
+    for at in earlier.copied().chain([Generation { chunk: id, generation: current }]) {
+        let claims = Claims::open(dir, id, at.generation)?;
+        // Asked first: a link goes once no slot is clean any more.
+        let is_current = at.generation == current;
+        let is_there = is_current || Payload::of_replaced(dir, id, at.generation) == Payload::There;
+        let slots = claims.claimed();
+        let counts = claims.counts();
+        if is_current {
+            totals.exhausted += u64::from(counts.clean == 0);
+            totals.slots += counts.slots();
+            totals.produced += counts.slots();
+            totals.unread += counts.closed;
+        }
+        totals.delivered += counts.delivered;
+        totals.in_flight += counts.claimed;
+        if is_there {
+            totals.unread += counts.clean;
         } else {
-            totals.lost += claimed;
+            totals.lost += counts.clean;
+        }
+        if counts.claimed > 0 {
+            all.push(Claimed { at, claims, slots });
         }
     }
-    Ok(totals)
+    Ok((totals, all))
 }

@@ -81,6 +81,7 @@ fn whatever_write_fails_nothing_is_lost_or_repeated() -> Result {
                 let count = delivered.len();
                 delivered.dedup();
                 assert_eq!(delivered.len(), count, "{context}: delivered twice");
+                make::assert_settles(dir.path(), CHUNKS, &mut next).map_err(|e| format!("{context}: {e}"))?;
                 let writer = make::start(dir.path(), Arc::new(Disk), CHUNKS)?;
                 writer.settle()?;
                 for folder in [layout::TMP, layout::RETIRED, layout::CONSUMERS] {

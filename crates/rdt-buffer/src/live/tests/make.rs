@@ -6,9 +6,9 @@ use std::sync::Arc;
 use rdt_chunk::{ChunkError, ChunkWriter, ImageCodec};
 use rdt_schema::{EpisodeInfo, FrameEncoding, FrameForm, Instruction, Origin};
 
-use crate::live::{Follower, FollowerOptions, Lease, LeasedChunk, LiveWriter, Shard};
+use crate::live::{Follower, FollowerOptions, Lease, LeasedChunk, LiveWriter, Shard, totals};
 use crate::manifest::LiveSettings;
-use crate::storage::Storage;
+use crate::storage::{Disk, Storage};
 use crate::tests::make as fixed;
 use crate::*;
 
@@ -106,4 +106,28 @@ pub fn refill(writer: &Arc<LiveWriter>, refill_at: f64, next: &mut u32) -> Resul
     leased.publish(&summary)?;
     *next += new.len() as u32;
     Ok(Some(new))
+}
+
+/// Consumes everything, refills every chunk, consumes that: nothing is left but the bits of what is
+/// published, and at most one generation more of each chunk.
+pub fn assert_settles(dir: &Path, chunks: u32, next: &mut u32) -> Result {
+    let writer = start(dir, Arc::new(Disk), chunks)?;
+    for is_refilled in [false, true] {
+        let mut follower = follower(dir)?;
+        while let Some(sample) = follower.claim()? {
+            sample.deliver();
+        }
+        drop(follower);
+        writer.settle()?;
+        if !is_refilled {
+            for _ in 0..chunks {
+                refill(&writer, 1.0, next)?.ok_or("no chunk to refill")?;
+            }
+        }
+    }
+    let bits = std::fs::read_dir(dir.join(layout::BITS))?.count();
+    assert!(bits <= 2 * chunks as usize, "{bits} bits files of {chunks} chunks");
+    let totals = totals(dir)?;
+    assert_eq!((totals.unread, totals.in_flight), (0, 0), "{totals:?}");
+    Ok(())
 }

@@ -21,6 +21,8 @@ struct Device {
     synced: Vec<Vec<u8>>,
     names: BTreeMap<PathBuf, FileNumber>,
     synced_names: BTreeMap<PathBuf, FileNumber>,
+    /// Folders, and whether the folder they are in was synced since.
+    folders: BTreeMap<PathBuf, bool>,
     left: u64,
 }
 
@@ -37,6 +39,12 @@ impl PowerLoss {
         let mut device = self.0.lock().map_err(|_| io::Error::other("poisoned"))?;
         device.left = device.left.checked_sub(1).ok_or_else(|| io::Error::other("the power is gone"))?;
         Ok(device)
+    }
+
+    /// Folders that a loss of power may take, and what is in them.
+    fn unsynced_folders(&self) -> Result<Vec<PathBuf>> {
+        let device = self.0.lock().map_err(|_| "poisoned")?;
+        Ok(device.folders.iter().filter(|(_, synced)| !**synced).map(|(path, _)| path.clone()).collect())
     }
 
     /// Writes what is left into the empty folder `to`, for the buffer that was at `from`.
@@ -96,7 +104,7 @@ impl Storage for PowerLoss {
     }
 
     fn create_folder(&self, path: &Path) -> io::Result<()> {
-        drop(self.change()?);
+        self.change()?.folders.entry(path.to_owned()).or_insert(false);
         Disk.create_folder(path)
     }
 
@@ -109,6 +117,7 @@ impl Storage for PowerLoss {
             .filter(|(name, _)| is_inside(name))
             .map(|(name, at)| (name.clone(), *at))
             .collect();
+        device.folders.iter_mut().filter(|(name, _)| is_inside(name)).for_each(|(_, synced)| *synced = true);
         device.synced_names.retain(|name, _| !is_inside(name));
         device.synced_names.extend(inside);
         Ok(())
@@ -181,11 +190,13 @@ fn after_a_loss_of_power_at_any_time_every_chunk_is_whole_and_work_goes_on() -> 
                 }
             }
             work(image.path(), Arc::new(Disk)).map_err(|e| format!("{context}: {e}"))?;
+            make::assert_settles(image.path(), 2, &mut 0).map_err(|e| format!("{context}: {e}"))?;
             let buffer = Buffer::open(image.path())?;
             assert_eq!(buffer.published_chunks()?.len(), 2, "{context}");
             assert_eq!(std::fs::read_dir(image.path().join(layout::TMP))?.count(), 0, "{context}");
         }
         if !failed {
+            assert_eq!(storage.unsynced_folders()?, [] as [PathBuf; 0]);
             assert!(changes > 60, "only {changes} changes");
             break;
         }

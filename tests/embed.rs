@@ -106,7 +106,9 @@ fn what_is_there_is_not_made_again_and_what_is_missing_is() {
     let fixed = ["--device", "cpu", "--train-batch-size", "8", "--output-dir"];
     let out = place.path("out");
     let trained = consume([&["--buffer", text(&more)], &fixed[..], &[text(&out)], &epoch].concat());
-    trained.expect(1).says(&["\"Push.\"", "rdt-consume embed --buffer"]);
+    // Before the first step, not when it is met.
+    trained.expect(2).says(&["\"Push.\"", "rdt-consume embed --buffer"]);
+    assert!(!out.exists());
     let report = embed(&more, &[]).expect(0).json();
     assert_eq!((report["embeddings"].as_u64(), report["made"].as_u64()), (Some(4), Some(1)));
     assert_eq!(stat(&more)["missing"].as_u64(), Some(0));
@@ -231,4 +233,63 @@ fn images_are_embedded_chunk_by_chunk_and_damage_is_found() {
     buf(["stat", text(&buffer)]).expect(3);
     embed(&buffer, &["--images"]).expect(0);
     assert!(bytes == fs::read(images("00000001-1.emb")).expect("the file"));
+}
+
+#[test]
+fn frames_and_chunks_that_cannot_be_read_are_named_and_cost_their_samples_only() {
+    let place = Place::new();
+    place.file("a.hdf5", &[Episode::of(41)]);
+    place.fill("buffer", &["--config", text(&tiny()), "--chunk-size", "8"]).expect(0);
+    let buffer = place.path("buffer");
+    let chunk = |id: u32| buffer.join(format!("chunks/{id:08}.chunk"));
+    let whole = [1, 2].map(|id| fs::read(chunk(id)).expect("a chunk"));
+    // A frame of chunk 1: frames lie behind the header. Half of chunk 2.
+    let mut damaged = whole[0].clone();
+    damaged[rdt_chunk::HEADER_LENGTH + 20] ^= 1;
+    fs::write(chunk(1), damaged).expect("written");
+    fs::write(chunk(2), &whole[1][..whole[1].len() / 2]).expect("written");
+
+    let of = |report: &Value, key: &str| report[key].as_array().expect("a list").len();
+    let run = embed(&buffer, &["--images"]).expect(3);
+    let first = run.says(&["chunk 00000001, frame 0 cannot be decoded", "00000002.chunk"]).json();
+    assert_eq!(of(&first, "unread_chunks"), 1, "{first}");
+    assert!((1..9).contains(&of(&first, "unread_frames")), "{first}");
+    let again = embed(&buffer, &["--images"]).expect(3).json();
+    assert_eq!(again["made"], 0);
+    assert_eq!(
+        (&again["embeddings"], &again["unread_frames"]),
+        (&first["embeddings"], &first["unread_frames"])
+    );
+
+    let out = place.path("out");
+    let epoch = ["--precomp-img-embed", "--num-train-epochs", "1", "--cond-mask-prob", "0", "--seed", "0"];
+    let fixed = ["--device", "cpu", "--train-batch-size", "4", "--output-dir", text(&out)];
+    let trained = consume([&["--buffer", text(&buffer)], &fixed[..], &epoch].concat()).expect(3);
+    trained.says(&["chunk 00000001", "could not be decoded", "chunk 00000002"]);
+
+    // What is put right is embedded, and nothing else is made again.
+    fs::write(chunk(1), &whole[0]).expect("written");
+    let put_right = embed(&buffer, &["--images"]).expect(3).json();
+    assert_eq!((of(&put_right, "unread_frames"), of(&put_right, "unread_chunks")), (0, 1), "{put_right}");
+    assert!((1..20).contains(&put_right["made"].as_u64().expect("a number")), "{put_right}");
+    fs::write(chunk(2), &whole[1]).expect("written");
+    embed(&buffer, &["--images"]).expect(0);
+}
+
+#[test]
+fn embeddings_for_fewer_cameras_are_not_enough_for_more() {
+    let (folder, buffer) = place();
+    let narrow = folder.path().join("narrow.yaml");
+    let all = fs::read_to_string(tiny()).expect("the configuration");
+    assert!(all.contains("num_cameras: 3"));
+    fs::write(&narrow, all.replace("num_cameras: 3", "num_cameras: 1")).expect("written");
+    let (narrow, out) = (["--images", "--config", text(&narrow)], folder.path().join("out"));
+    let made = |more: &[&str]| embed(&buffer, more).expect(0).json()["made"].as_u64().expect("a number");
+    let of_one = made(&narrow);
+    let stored = ["--precomp-img-embed"];
+    train(&buffer, &out, &stored).expect(2).says(&["num_cameras", "rdt-consume embed --images"]);
+    assert!(made(&["--images"]) > of_one);
+    train(&buffer, &out, &stored).expect(0);
+    // More than is needed is enough.
+    assert_eq!((made(&["--images"]), made(&narrow)), (0, 0));
 }

@@ -110,6 +110,29 @@ pub enum BufferError {
         /// Its generation.
         generation: u64,
     },
+    /// A frame was not embedded, since its camera or place in the window was not shown then.
+    #[error(
+        "{}: frame {frame} has no embedding: it was made for fewer cameras or a shorter history \
+         (common.num_cameras, common.img_history_size); run rdt-consume embed --images again with the \
+         configuration of this run", path.display()
+    )]
+    FrameNotEmbedded {
+        /// The embeddings of the frame's chunk.
+        path: PathBuf,
+        /// The frame.
+        frame: u32,
+    },
+    /// A frame could not be decoded when the others of its chunk were embedded.
+    #[error(
+        "{}: frame {frame} has no embedding, since it could not be decoded; where its chunk was put right, \
+         run rdt-consume embed --images again", path.display()
+    )]
+    UnreadableFrame {
+        /// The embeddings of the frame's chunk.
+        path: PathBuf,
+        /// The frame.
+        frame: u32,
+    },
     /// An embedding file is not what was written.
     #[error("{} is damaged: {found}, expected {expected}; remove it and run rdt-consume embed again", path.display())]
     DamagedEmbedding {

@@ -7,7 +7,7 @@ use std::io::Read;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use crate::embedding::header::{EmbeddingHeader, HEADER_LENGTH, RECORD_LENGTH, Record};
+use crate::embedding::header::{Content, EmbeddingHeader, HEADER_LENGTH, RECORD_LENGTH, Record, UNREADABLE};
 use crate::error::BufferError;
 
 /// An open embedding file, read by any number of threads.
@@ -73,6 +73,23 @@ impl EmbeddingFile {
         self.records.get(record as usize).map_or(0, |record| record.tokens)
     }
 
+    /// Whether it is recorded of a frame that it could not be decoded.
+    pub fn is_unreadable(&self, frame: u32) -> bool {
+        let record = self.records.get(frame as usize);
+        record.is_some_and(|record| record.tokens == 0 && record.crc == UNREADABLE)
+    }
+
+    /// Whether a frame was embedded or, being unreadable, could not be.
+    ///
+    /// # Errors
+    /// It was passed over: the error says what to do.
+    pub fn check_frame(&self, frame: u32) -> Result<(), BufferError> {
+        if self.tokens(frame) > 0 || self.is_unreadable(frame) {
+            return Ok(());
+        }
+        Err(BufferError::FrameNotEmbedded { path: self.path.clone(), frame })
+    }
+
     /// The texts of the records, in their order.
     pub fn texts(&self) -> impl Iterator<Item = &str> {
         self.records.iter().map(|record| text(&self.texts, record).unwrap_or_default())
@@ -91,6 +108,10 @@ impl EmbeddingFile {
         let found = self.records.get(record as usize).filter(|record| record.tokens > 0);
         let Some(place) = found else {
             let records = self.records.len();
+            if self.header.content == Content::Images && (record as usize) < records {
+                self.check_frame(record)?;
+                return Err(BufferError::UnreadableFrame { path: self.path.clone(), frame: record });
+            }
             return Err(wrong(format!("no embedding {record}"), format!("one of {records} records")));
         };
         let bytes = place.tokens as usize * self.header.token_bytes();

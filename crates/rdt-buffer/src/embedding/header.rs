@@ -119,6 +119,10 @@ pub struct EmbeddingHeader {
     pub texts_length: u32,
 }
 
+/// The crc of a record without tokens whose frame could not be decoded. Of a frame that training
+/// does not look at it is 0, as of no bytes.
+pub(crate) const UNREADABLE: u32 = 1;
+
 /// One record: where an embedding lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Record {

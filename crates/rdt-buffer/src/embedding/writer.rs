@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::embedding::EmbedderLock;
 use crate::embedding::header::{
-    EmbeddingHeader, HEADER_LENGTH, MAX_RECORDS, MAX_TEXTS_BYTES, RECORD_LENGTH, Record,
+    EmbeddingHeader, HEADER_LENGTH, MAX_RECORDS, MAX_TEXTS_BYTES, RECORD_LENGTH, Record, UNREADABLE,
 };
 use crate::error::BufferError;
 use crate::layout;
@@ -102,6 +102,18 @@ impl EmbeddingWriter {
     /// # Errors
     /// The bytes are no whole tokens, there are no more texts, or the file cannot be written.
     pub fn add(&mut self, bytes: &[u8]) -> Result<(), BufferError> {
+        self.add_record(bytes, crc32c::crc32c(bytes))
+    }
+
+    /// Records that the next frame cannot be decoded and so has no embedding.
+    ///
+    /// # Errors
+    /// There are no more records.
+    pub fn add_unreadable(&mut self) -> Result<(), BufferError> {
+        self.add_record(&[], UNREADABLE)
+    }
+
+    fn add_record(&mut self, bytes: &[u8], crc: u32) -> Result<(), BufferError> {
         let token = self.header.token_bytes();
         let end = self.end;
         let wrong = |found: String, expected: String| BufferError::DamagedEmbedding {
@@ -118,7 +130,7 @@ impl EmbeddingWriter {
         };
         place.offset = end;
         place.tokens = (bytes.len() / token) as u32;
-        place.crc = crc32c::crc32c(bytes);
+        place.crc = crc;
         self.added += 1;
         self.write(bytes)?;
         self.end += bytes.len() as u64;

@@ -1,7 +1,6 @@
 //! The embeddings that a buffer holds: how many, of which encoder, whether any are missing or
 //! damaged.
 
-use std::collections::HashSet;
 use std::path::PathBuf;
 
 use rdt_buffer::embedding::{
@@ -10,7 +9,7 @@ use rdt_buffer::embedding::{
 use rdt_buffer::{Buffer, BufferError, layout};
 use serde::Serialize;
 
-use crate::inspect::parallel::over_chunks;
+use crate::instructions::Instructions;
 
 /// What `stat` says of embeddings; null where there are none.
 #[derive(Debug, Default, Serialize)]
@@ -131,23 +130,14 @@ fn images(
 }
 
 fn language(buffer: &Buffer, stored: &LanguageEmbeddings) -> anyhow::Result<LanguageReport> {
-    let lacking = over_chunks(&buffer.published_chunks()?, None, |id| {
-        let mut lacking = HashSet::new();
-        // A chunk that cannot be read is reported as such.
-        if let Ok(chunk) = buffer.map(id)
-            && let Ok(episodes) = chunk.episodes()
-        {
-            let texts = episodes.iter().flat_map(|episode| &episode.info.instructions);
-            lacking.extend(texts.map(|of| of.text.clone()).filter(|text| !stored.contains(text)));
-        }
-        lacking
-    });
-    let missing: HashSet<String> = lacking.into_iter().flatten().collect();
+    // A chunk that cannot be read is reported as such.
+    let texts = Instructions::of(buffer)?.texts;
+    let missing = texts.iter().filter(|text| !stored.contains(text)).count();
     let paths = stored.files().map(|number| layout::language_embedding(buffer.dir(), number));
     let header = stored.header();
     Ok(LanguageReport {
         instructions: stored.len() as u64,
-        missing: missing.len() as u64,
+        missing: missing as u64,
         files: stored.files().count() as u64,
         bytes: paths.filter_map(|path| std::fs::metadata(path).ok()).map(|data| data.len()).sum(),
         width: header.width,

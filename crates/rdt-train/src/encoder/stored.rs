@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use rdt_buffer::embedding::{Element, EncoderDigest};
+use rdt_buffer::embedding::{Element, EmbeddingHeader, EncoderDigest};
 use tch::{Device, Kind, Tensor};
 
 use crate::error::TrainError;
@@ -47,24 +47,35 @@ pub fn stored_tensor(
     Ok(bytes.f_view_dtype(kind_of(element))?.f_view(shape)?)
 }
 
-/// Errors where embeddings in `folder` of the buffer at `dir` are not of the encoder that is
-/// expected, if one is.
-pub(super) fn refuse_another(
-    flag: &str,
-    folder: &str,
-    dir: &Path,
-    found: EncoderDigest,
-    expected: Option<EncoderDigest>,
+/// Refuses embeddings in `folder`, of header `stored`, that are not of `encoder` or not stored as
+/// `element`, for the flag or command `what`. What is none is not known, and not compared.
+///
+/// # Errors
+/// They are of another one.
+pub fn refuse_another(
+    what: &str,
+    folder: &Path,
+    stored: &EmbeddingHeader,
+    encoder: Option<EncoderDigest>,
+    element: Option<Element>,
 ) -> Result<(), TrainError> {
-    match expected {
-        Some(expected) if expected != found => Err(TrainError::Setting {
-            what: flag.into(),
-            found: format!("embeddings of encoder {found} in {}", dir.join(folder).display()),
-            expected: format!(
-                "those of encoder {expected}, the one given (of untrained encoders the seed counts too); give the \
-                 encoder that they were made with, or remove the folder and run rdt-consume embed again"
-            ),
-        }),
-        _ => Ok(()),
+    let expected = (encoder.unwrap_or(stored.encoder), element.unwrap_or(stored.element));
+    if expected == (stored.encoder, stored.element) {
+        return Ok(());
     }
+    Err(TrainError::Setting {
+        what: what.into(),
+        found: format!(
+            "embeddings of encoder {} in {}, in {}",
+            stored.encoder,
+            stored.element.name(),
+            folder.display()
+        ),
+        expected: format!(
+            "those of encoder {} in {}, the one given; give the encoder that they were made with (of untrained ones \
+             the --seed too) and its --mixed-precision, or remove the folder and run rdt-consume embed again",
+            expected.0,
+            expected.1.name()
+        ),
+    })
 }

@@ -5,6 +5,7 @@
 use std::path::Path;
 
 use rdt_buffer::embedding::{Element, EncoderDigest, ImageEmbeddings};
+use rdt_buffer::layout;
 use tch::Tensor;
 
 use super::image::ImageEncoder;
@@ -47,7 +48,8 @@ impl StoredImages {
                 expected: format!("{} of {}, as the embeddings in {} have", found.0, found.1, dir.display()),
             });
         }
-        refuse_another(FLAG, "embeddings/images", dir, header.encoder, encoder)?;
+        let folder = layout::image_embeddings(dir);
+        refuse_another(FLAG, &folder, header, encoder, None)?;
         Ok(Self { tokens, width, element: header.element, encoder: header.encoder })
     }
 }

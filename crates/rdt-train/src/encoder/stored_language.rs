@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use rdt_buffer::embedding::{Element, EncoderDigest, LanguageEmbeddings};
+use rdt_buffer::layout;
 use tch::{Device, Kind};
 
 use super::language::{LanguageEncoder, LanguageTokens};
@@ -54,7 +55,8 @@ impl StoredLanguage {
                 expected: format!("{}, the width of the embeddings in {}", header.width, dir.display()),
             });
         }
-        refuse_another(FLAG, "embeddings/language", dir, header.encoder, encoder)?;
+        let folder = layout::language_embeddings(dir);
+        refuse_another(FLAG, &folder, &header, encoder, None)?;
         let (element, encoder) = (header.element, header.encoder);
         Ok(Self { embeddings: Mutex::new(embeddings), width, element, encoder, device, kind })
     }

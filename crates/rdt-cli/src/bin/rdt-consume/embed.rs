@@ -1,6 +1,7 @@
 //! `rdt-consume embed`: runs a frozen encoder once over all that a buffer has for it, and stores
 //! what it makes in the buffer, so that training needs neither the encoder nor its time.
 
+mod decode;
 mod images;
 mod language;
 
@@ -9,11 +10,12 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use rdt_buffer::Buffer;
-use rdt_buffer::embedding::{Element, EmbedderLock};
+use rdt_buffer::embedding::{Element, EmbedderLock, EmbeddingHeader, EncoderDigest};
 use rdt_buffer::storage::Disk;
 use rdt_schema::Config;
 use rdt_train::device;
 use rdt_train::encoder::EncoderFolders;
+use rdt_train::encoder::stored::refuse_another;
 use rdt_train::settings::MixedPrecision;
 use serde::Serialize;
 use tch::{Device, Kind};
@@ -68,6 +70,16 @@ impl Work<'_> {
     fn kind(&self) -> Kind {
         rdt_train::encoder::stored::kind_of(self.element)
     }
+
+    /// Refuses to mix embeddings of two encoders or elements in `folder`, where `found` already is.
+    fn refuse_another(
+        &self,
+        folder: PathBuf,
+        found: &EmbeddingHeader,
+        digest: EncoderDigest,
+    ) -> anyhow::Result<()> {
+        refuse_another("embed", &folder, found, Some(digest), Some(self.element)).map_err(Usage::from_error)
+    }
 }
 
 /// What was made.
@@ -83,6 +95,8 @@ struct Report {
     encoder: String,
     /// Chunks that could not be read.
     unread_chunks: Vec<String>,
+    /// Frames that could not be decoded: they have no embedding.
+    unread_frames: Vec<String>,
 }
 
 /// Embeds.
@@ -125,7 +139,8 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
         stop,
     };
     let report = if args.images { images::embed(&work) } else { language::embed(&work) }?;
-    report.unread_chunks.iter().for_each(|line| eprintln!("warning: {line}"));
+    let unread = || report.unread_chunks.iter().chain(&report.unread_frames);
+    unread().for_each(|line| eprintln!("warning: {line}"));
     match args.json {
         true => print::line(format_args!("{}", serde_json::to_string(&report)?))?,
         false => {
@@ -135,7 +150,7 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
             print::line(format_args!("encoder {encoder}"))?;
         }
     }
-    Ok(if report.unread_chunks.is_empty() { Outcome::Done } else { Outcome::Incomplete })
+    Ok(if unread().next().is_none() { Outcome::Done } else { Outcome::Incomplete })
 }
 
 /// A stop from outside, as an error.

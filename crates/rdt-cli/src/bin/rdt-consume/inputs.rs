@@ -2,13 +2,17 @@
 
 use std::path::PathBuf;
 
-use rdt_buffer::embedding::ImageEmbeddings;
+use rdt_buffer::BufferError;
+use rdt_buffer::embedding::{ImageEmbeddings, LanguageEmbeddings};
 use rdt_cli::consume::source::OpenedSource;
 use rdt_cli::exit::Usage;
+use rdt_cli::inspect::parallel::over_chunks;
+use rdt_cli::instructions::Instructions;
 use rdt_consumer::{Conditioning, Delivery};
 use rdt_schema::Config;
 use rdt_train::encoder::EncoderFolders;
 
+use crate::shown::shown;
 use crate::train::EncoderFlags;
 
 /// Which inputs are taken from stored embeddings.
@@ -37,6 +41,26 @@ impl PrecomputedFlags {
             encoders.stored_images = Some(buffer_dir("--precomp-img-embed", source)?);
         }
         Ok(encoders)
+    }
+
+    /// Whether each instruction of the buffer has an embedding, where these are used. Not for a live
+    /// buffer, which meets new instructions: there each is asked for when it is used.
+    ///
+    /// # Errors
+    /// Wrong usage: one has none, and is named. The embeddings or the buffer cannot be read.
+    pub fn check_instructions(&self, source: &OpenedSource) -> anyhow::Result<()> {
+        let Some(buffer) = source.buffer.as_deref().filter(|_| self.precomp_lang_embed) else {
+            return Ok(());
+        };
+        // That there are none at all is said where they are opened.
+        let Some(stored) = LanguageEmbeddings::open(buffer.dir())? else { return Ok(()) };
+        let texts = Instructions::of(buffer)?.texts;
+        match texts.into_iter().find(|text| !stored.contains(text)) {
+            Some(text) => {
+                Err(Usage::from_error(BufferError::NoEmbedding { dir: buffer.dir().to_owned(), text }))
+            }
+            None => Ok(()),
+        }
     }
 
     /// In which form the loader delivers images.
@@ -73,8 +97,18 @@ impl PrecomputedFlags {
         };
         if let Some(buffer) = &source.buffer {
             // One that is missing is better said now than in the middle of an epoch.
-            for id in buffer.published_chunks()? {
-                stored.of_chunk(buffer.map(id)?.header()).map_err(Usage::from_error)?;
+            let missing = over_chunks(&buffer.published_chunks()?, None, |id| {
+                // Samples of a chunk that cannot be read are bad samples, and met and named as such.
+                let chunk = buffer.map(id).ok()?;
+                let shown = shown(config, &chunk).ok()?;
+                let check = || {
+                    let file = stored.of_chunk(chunk.header())?;
+                    shown.iter().try_for_each(|shown| file.check_frame(shown.frame))
+                };
+                check().err()
+            });
+            if let Some(error) = missing.into_iter().flatten().next() {
+                return Err(Usage::from_error(error));
             }
         }
         let header = stored.header();

@@ -9,6 +9,7 @@ mod export_weights;
 mod inputs;
 mod recipe;
 mod sample;
+mod shown;
 mod train;
 
 use std::process::ExitCode;

@@ -98,6 +98,7 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     let holdout = holdout::divide(&source.samples, args.holdout.unwrap_or(run_share))?;
     holdout.iter().for_each(|holdout| eprintln!("{}; sampling these", holdout.describe()));
     let encoders = args.precomputed.encoders(&args.encoders, &source)?;
+    args.precomputed.check_instructions(&source)?;
     let (policy, layout) =
         Policy::new(&config, &encoders, run_seed, device, kind).map_err(super::train::usage_of_settings)?;
     policy.describe().iter().for_each(|line| eprintln!("{line}"));

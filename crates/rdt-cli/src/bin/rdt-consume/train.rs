@@ -96,6 +96,9 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     }
 
     let encoders = args.precomputed.encoders(&args.encoders, &source)?;
+    if !args.follow.follow {
+        args.precomputed.check_instructions(&source)?;
+    }
     let replaced = AtomicU64::new(0);
     let inputs = inputs_record::record(args, &options.conditioning, options.delivery);
     let run = Run {

@@ -2,38 +2,34 @@
 //! that stands for absent and masked images, in a file a chunk.
 //!
 //! Pixels go the way they go in training: decoded, squared by the same preprocessor, normalised by the
-//! same code. Threads decode ahead of the encoder, a bounded number of batches.
+//! same code. A frame that cannot be decoded is recorded as such, and named.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::sync_channel;
-use std::thread::available_parallelism;
+use std::sync::atomic::Ordering;
 
+use anyhow::Context;
 use memmap2::Mmap;
 use rdt_buffer::embedding::{
-    Content, EmbeddingFile, EmbeddingHeader, EmbeddingWriter, EncoderDigest, ImageEmbeddings, image_files,
+    Content, EmbeddingFile, EmbeddingHeader, EmbeddingWriter, EncoderDigest, ImageEmbeddings, background,
+    image_files,
 };
 use rdt_buffer::storage::{Disk, Storage};
 use rdt_buffer::{ChunkId, layout};
-use rdt_chunk::{Chunk, FrameDecoder, Header};
+use rdt_chunk::Chunk;
 use rdt_cli::exit::Usage;
 use rdt_cli::progress::Progress;
-use rdt_image::{BACKGROUND, Picture, Preprocessor};
-use rdt_schema::CameraSlot;
 use rdt_train::device_resize::DeviceResizer;
 use rdt_train::encoder::image::ImageEncoder;
 use rdt_train::encoder::stored::to_bytes;
 use rdt_train::images::HostImages;
 
+use super::decode::{BATCH, Decoded, decode, decode_ahead};
 use super::{Report, Work, stopped};
+use crate::shown::{Shown, shown};
 use crate::train::usage_of_settings;
 
-/// Images that are encoded at once.
-const BATCH: usize = 16;
-
-/// A frame that training can look at: a slot that shows it, a camera, a place in the window.
-type Shown = (u32, CameraSlot, u8);
+/// Frames that cannot be decoded, and why.
+type Unread = Vec<(u32, String)>;
 
 pub(super) fn embed(work: &Work<'_>) -> anyhow::Result<Report> {
     let digest = work.encoders.image_digest(work.config, work.seed).map_err(usage_of_settings)?;
@@ -43,7 +39,11 @@ pub(super) fn embed(work: &Work<'_>) -> anyhow::Result<Report> {
         open().map_err(usage_of_settings)?;
         return Err(Usage::new("the encoder cannot be told apart from others"));
     };
-    refuse_another(work, digest)?;
+    // A damaged file is made again.
+    if let Ok(Some(stored)) = ImageEmbeddings::open(work.buffer.dir()) {
+        let folder = layout::image_embeddings(work.buffer.dir());
+        work.refuse_another(folder, stored.header(), digest)?;
+    }
     let (stored, side) = (work.buffer.manifest().fill.frame_size, work.config.model.vision.image_size);
     if let Some(stored) = stored.filter(|&stored| stored != side) {
         return Err(Usage::new(format!(
@@ -52,18 +52,24 @@ pub(super) fn embed(work: &Work<'_>) -> anyhow::Result<Report> {
     }
     let encoder = open().map_err(usage_of_settings)?;
     eprintln!("image encoder: {}", encoder.describe());
-    let mut report =
-        Report { embeddings: 0, made: 0, bytes: 0, encoder: digest.to_string(), unread_chunks: Vec::new() };
+    let mut report = Report {
+        embeddings: 0,
+        made: 0,
+        bytes: 0,
+        encoder: digest.to_string(),
+        unread_chunks: Vec::new(),
+        unread_frames: Vec::new(),
+    };
     let chunks = work.buffer.published_chunks()?;
     remove_stale(work, &chunks)?;
     let progress = Progress::new("embedding", chunks.len() as u64, "chunks");
     for (done, &id) in (1..).zip(&chunks) {
-        match work.buffer.map(id) {
-            Ok(chunk) => {
-                let embedded = embed_chunk(work, id, &chunk, encoder.as_ref(), digest, &mut report);
+        match readable(work, id) {
+            Ok((chunk, shown)) => {
+                let embedded = embed_chunk(work, (id, &chunk, &shown), encoder.as_ref(), digest, &mut report);
                 embedded.inspect_err(|_| progress.finish())?;
             }
-            Err(error) => report.unread_chunks.push(format!("{:#}", anyhow::Error::from(error))),
+            Err(error) => report.unread_chunks.push(format!("{error:#}")),
         }
         progress.set(done, &format!("{} MB written", report.bytes / 1_000_000));
     }
@@ -71,152 +77,109 @@ pub(super) fn embed(work: &Work<'_>) -> anyhow::Result<Report> {
     Ok(report)
 }
 
+/// A chunk, and which frames of it are shown.
+fn readable(work: &Work<'_>, id: ChunkId) -> anyhow::Result<(Chunk<Mmap>, Vec<Shown>)> {
+    let chunk = work.buffer.map(id)?;
+    let shown = shown(work.config, &chunk).with_context(|| format!("chunk {id} is not usable"))?;
+    Ok((chunk, shown))
+}
+
 fn embed_chunk(
     work: &Work<'_>,
-    id: ChunkId,
-    chunk: &Chunk<Mmap>,
+    (id, chunk, shown): (ChunkId, &Chunk<Mmap>, &[Shown]),
     encoder: &dyn ImageEncoder,
     digest: EncoderDigest,
     report: &mut Report,
 ) -> anyhow::Result<()> {
     let chunk_header = chunk.header();
     let path = layout::image_embedding(work.buffer.dir(), id, chunk_header.generation);
-    let frames = frames(work, chunk)?;
-    let shown: Vec<Shown> = frames.iter().flatten().copied().collect();
     let header = EmbeddingHeader {
         content: Content::Images,
         element: work.element,
         width: encoder.width() as u32,
-        records: chunk_header.frames + 1,
+        records: background(chunk_header) + 1,
         encoder: digest,
         chunk: id.get(),
         chunk_crc: chunk_header.own_checksum(),
         generation: chunk_header.generation,
         texts_length: 0,
     };
-    if EmbeddingFile::open(&path).is_ok_and(|file| *file.header() == header) {
-        report.embeddings += shown.len() as u64;
+    let stored = EmbeddingFile::open(&path).ok().filter(|file| *file.header() == header);
+    if let Some(unread) = stored.and_then(|file| finished(work, chunk, shown, &file)) {
+        report.add(id, shown, unread);
         return Ok(());
     }
-    let texts = vec![""; frames.len() + 1];
+    let texts = vec![""; header.records as usize];
     let mut writer = EmbeddingWriter::create(&work.lock, Arc::new(Disk), path, header, &texts)?;
-    // Embeddings of the frames that are shown, in their order, the background last.
-    let mut encoded = Encoded::default();
-    let mut next = frames.iter().map(Option::is_some).chain([true]);
-    let mut bytes = 0;
-    let mut store = |embeddings: &[u8], count: usize| -> anyhow::Result<()> {
-        for embedding in embeddings.chunks_exact(embeddings.len() / count) {
-            while next.next() == Some(false) {
-                writer.add(&[])?;
-            }
-            writer.add(embedding)?;
-            bytes += embedding.len() as u64;
-        }
-        Ok(())
-    };
-    decode_ahead(work, chunk, &shown, &mut |levels: &[u8], count| {
+    let (mut encoded, mut unread) = (Vec::new(), Vec::new());
+    let (mut next, mut bytes) = (0, 0);
+    decode_ahead(work, chunk, shown, &mut |batch: Decoded| {
         if work.stop.load(Ordering::Relaxed) {
             return Err(stopped(report.made));
         }
-        store(encoded.of(work, encoder, levels, count)?, count)
-    })?;
-    writer.publish()?;
-    report.embeddings += shown.len() as u64;
-    report.made += shown.len() as u64;
-    report.bytes += bytes;
-    Ok(())
-}
-
-/// The last batch as it is stored.
-#[derive(Default)]
-struct Encoded(Vec<u8>);
-
-impl Encoded {
-    fn of(
-        &mut self,
-        work: &Work<'_>,
-        encoder: &dyn ImageEncoder,
-        levels: &[u8],
-        count: usize,
-    ) -> anyhow::Result<&[u8]> {
-        let resizer = DeviceResizer::new(work.config.model.vision.image_size.into(), work.device);
-        let pixels = HostImages::Pixel(levels).to_device(count as i64, &resizer)?;
-        self.0 = to_bytes(&encoder.encode(&pixels)?, work.element)?;
-        Ok(&self.0)
-    }
-}
-
-/// For each frame of a chunk, where it is shown to the network; none for cameras that are not.
-fn frames(work: &Work<'_>, chunk: &Chunk<Mmap>) -> anyhow::Result<Vec<Option<Shown>>> {
-    let Header { samples, frames, .. } = *chunk.header();
-    let mut shown = vec![None; frames as usize];
-    for slot in 0..samples {
-        let sample = chunk.sample(slot)?;
-        for camera in CameraSlot::ALL.into_iter().take(work.config.common.num_cameras.into()) {
-            for history in 0..work.config.common.img_history_size {
-                let frame = sample.frame(camera, history).filter(|frame| frame.valid);
-                if let Some(place) = frame.and_then(|frame| shown.get_mut(frame.number() as usize)) {
-                    *place = Some((slot, camera, history));
-                }
-            }
+        let readable = batch.readable();
+        if readable > 0 {
+            encoded = encode(work, encoder, &batch.levels, readable)?;
         }
-    }
-    Ok(shown)
-}
-
-/// Decodes and squares the frames of `shown`, and the background behind them, in batches, and
-/// hands these to `take` in order.
-fn decode_ahead(
-    work: &Work<'_>,
-    chunk: &Chunk<Mmap>,
-    shown: &[Shown],
-    take: &mut dyn FnMut(&[u8], usize) -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
-    let side = work.config.model.vision.image_size as usize;
-    let batches: Vec<&[Shown]> = shown.chunks(BATCH).collect();
-    let workers = available_parallelism().map_or(1, usize::from).min(batches.len().max(1));
-    let next = AtomicUsize::new(0);
-    std::thread::scope(|scope| -> anyhow::Result<()> {
-        let (send, receive) = sync_channel(2 * workers);
-        for _ in 0..workers {
-            let (send, batches, next) = (send.clone(), &batches, &next);
-            scope.spawn(move || {
-                loop {
-                    let number = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(batch) = batches.get(number) else { break };
-                    if send.send((number, decode(chunk, batch, side))).is_err() {
-                        break;
-                    }
-                }
-            });
-        }
-        drop(send);
-        let mut waiting = BTreeMap::new();
-        for (number, batch) in batches.iter().enumerate() {
-            while !waiting.contains_key(&number) {
-                let (number, levels) = receive.recv()?;
-                waiting.insert(number, levels);
+        let mut embeddings = encoded.chunks_exact((encoded.len() / readable.max(1)).max(1));
+        for (frame, reason) in batch.frames {
+            while next < frame {
+                writer.add(&[])?;
+                next += 1;
             }
-            if let Some(levels) = waiting.remove(&number) {
-                take(&levels?, batch.len())?;
+            next += 1;
+            if let Some(reason) = reason {
+                writer.add_unreadable()?;
+                unread.push((frame, reason));
+            } else {
+                let embedding = embeddings.next().unwrap_or_default();
+                writer.add(embedding)?;
+                bytes += embedding.len() as u64;
             }
         }
         Ok(())
     })?;
-    take(&vec![BACKGROUND; 3 * side * side], 1)
+    writer.publish()?;
+    report.made += (shown.len() - unread.len()) as u64;
+    report.bytes += bytes;
+    report.add(id, shown, unread);
+    Ok(())
 }
 
-fn decode(chunk: &Chunk<Mmap>, batch: &[Shown], side: usize) -> anyhow::Result<Vec<u8>> {
-    let (mut decoder, mut preprocessor) = (FrameDecoder::new(), Preprocessor::new(side)?);
-    let (mut levels, mut pixels) = (vec![0; batch.len() * 3 * side * side], Vec::new());
-    for (&(slot, camera, history), image) in batch.iter().zip(levels.chunks_exact_mut(3 * side * side)) {
-        let sample = chunk.sample(slot)?;
-        if let Some(frame) = sample.frame(camera, history) {
-            let (height, width) = decoder.decode(&frame, &mut pixels)?;
-            preprocessor.square(Picture::new(height as usize, width as usize, &pixels)?, image);
+impl Report {
+    /// Counts a chunk's embeddings and names its frames without.
+    fn add(&mut self, id: ChunkId, shown: &[Shown], unread: Unread) {
+        self.embeddings += (shown.len() - unread.len()) as u64;
+        let line = |(frame, reason)| format!("chunk {id}, frame {frame} cannot be decoded: {reason}");
+        self.unread_frames.extend(unread.into_iter().map(line));
+    }
+}
+
+/// Whether a stored file has all that is shown, and if so, what could not be decoded. A frame that
+/// could not be decoded when the file was made and can be now was put right: the file is made anew.
+fn finished(work: &Work<'_>, chunk: &Chunk<Mmap>, shown: &[Shown], file: &EmbeddingFile) -> Option<Unread> {
+    shown.iter().try_for_each(|shown| file.check_frame(shown.frame)).ok()?;
+    let lacking: Vec<Shown> = shown.iter().filter(|shown| file.is_unreadable(shown.frame)).copied().collect();
+    let mut unread = Vec::new();
+    for batch in lacking.chunks(BATCH) {
+        for (frame, reason) in decode(chunk, batch, work.config.model.vision.image_size as usize).ok()?.frames
+        {
+            unread.push((frame, reason?));
         }
     }
-    Ok(levels)
+    Some(unread)
+}
+
+/// Embeddings of `count` images as they are stored, one after the other.
+fn encode(
+    work: &Work<'_>,
+    encoder: &dyn ImageEncoder,
+    levels: &[u8],
+    count: usize,
+) -> anyhow::Result<Vec<u8>> {
+    let resizer = DeviceResizer::new(work.config.model.vision.image_size.into(), work.device);
+    let pixels = HostImages::Pixel(levels).to_device(count as i64, &resizer)?;
+    Ok(to_bytes(&encoder.encode(&pixels)?, work.element)?)
 }
 
 /// Removes the embeddings of chunks that are no longer there, or were filled again since.
@@ -235,22 +198,4 @@ fn remove_stale(work: &Work<'_>, chunks: &[ChunkId]) -> anyhow::Result<()> {
         }
     }
     Ok(())
-}
-
-fn refuse_another(work: &Work<'_>, digest: EncoderDigest) -> anyhow::Result<()> {
-    // A damaged file is made again.
-    let Ok(Some(stored)) = ImageEmbeddings::open(work.buffer.dir()) else { return Ok(()) };
-    let header = stored.header();
-    if (header.encoder, header.element) == (digest, work.element) {
-        return Ok(());
-    }
-    let folder = layout::image_embeddings(work.buffer.dir());
-    Err(Usage::new(format!(
-        "{} holds embeddings of encoder {} in {}, and this one is {digest} in {}; give the same encoder (of \
-         untrained ones the --seed too) and --mixed-precision, or remove the folder to make all anew",
-        folder.display(),
-        header.encoder,
-        header.element.name(),
-        work.element.name()
-    )))
 }

@@ -1,17 +1,16 @@
 //! Instructions: one embedding for each distinct wording of all episodes, and one for the empty
 //! instruction, which stands for masked ones.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use rdt_buffer::embedding::{
-    Content, EmbeddingHeader, EmbeddingWriter, EncoderDigest, HEADER_LENGTH, LanguageEmbeddings,
-    RECORD_LENGTH,
+    Content, EmbeddingHeader, EmbeddingWriter, HEADER_LENGTH, LanguageEmbeddings, RECORD_LENGTH,
 };
 use rdt_buffer::layout;
 use rdt_buffer::storage::Disk;
 use rdt_cli::exit::Usage;
+use rdt_cli::instructions::Instructions;
 use rdt_cli::progress::Progress;
 use rdt_train::encoder::instruction_embeddings::embed as embed_one;
 use rdt_train::encoder::stored::to_bytes;
@@ -26,7 +25,7 @@ pub(super) fn embed(work: &Work<'_>) -> anyhow::Result<Report> {
     let dir = work.buffer.dir();
     let digest = work.encoders.language_digest(work.config, work.seed).map_err(usage_of_settings)?;
     let stored = LanguageEmbeddings::open(dir)?;
-    let (wanted, unread_chunks) = instructions(work)?;
+    let Instructions { texts: wanted, unread: unread_chunks } = Instructions::of(work.buffer)?;
     let missing: Vec<&String> = match &stored {
         Some(stored) => wanted.iter().filter(|text| !stored.contains(text)).collect(),
         None => wanted.iter().collect(),
@@ -38,7 +37,7 @@ pub(super) fn embed(work: &Work<'_>) -> anyhow::Result<Report> {
         return Err(Usage::new("the encoder cannot be told apart from others"));
     };
     if let Some(stored) = &stored {
-        refuse_another(work, stored, digest)?;
+        work.refuse_another(layout::language_embeddings(dir), stored.header(), digest)?;
     }
     let mut report = Report {
         embeddings: stored.as_ref().map_or(0, |stored| stored.len() as u64),
@@ -46,6 +45,7 @@ pub(super) fn embed(work: &Work<'_>) -> anyhow::Result<Report> {
         bytes: 0,
         encoder: digest.to_string(),
         unread_chunks,
+        unread_frames: Vec::new(),
     };
     if missing.is_empty() {
         return Ok(report);
@@ -88,44 +88,4 @@ pub(super) fn embed(work: &Work<'_>) -> anyhow::Result<Report> {
     }
     progress.finish();
     Ok(report)
-}
-
-/// The distinct instructions of the chunks that are there, the empty one first, and what could
-/// not be read.
-fn instructions(work: &Work<'_>) -> anyhow::Result<(Vec<String>, Vec<String>)> {
-    let (mut seen, mut texts) = (HashSet::from([String::new()]), vec![String::new()]);
-    let mut unread = Vec::new();
-    for id in work.buffer.published_chunks()? {
-        let chunk = match work.buffer.map(id) {
-            Ok(chunk) => chunk,
-            Err(error) => {
-                unread.push(format!("{:#}", anyhow::Error::from(error)));
-                continue;
-            }
-        };
-        for episode in chunk.episodes()? {
-            for instruction in &episode.info.instructions {
-                if seen.insert(instruction.text.clone()) {
-                    texts.push(instruction.text.clone());
-                }
-            }
-        }
-    }
-    Ok((texts, unread))
-}
-
-fn refuse_another(work: &Work<'_>, stored: &LanguageEmbeddings, digest: EncoderDigest) -> anyhow::Result<()> {
-    let header = stored.header();
-    if (header.encoder, header.element) == (digest, work.element) {
-        return Ok(());
-    }
-    let folder = layout::language_embeddings(work.buffer.dir());
-    Err(Usage::new(format!(
-        "{} holds embeddings of encoder {} in {}, and this one is {digest} in {}; give the same encoder (of \
-         untrained ones the --seed too) and --mixed-precision, or remove the folder to make all anew",
-        folder.display(),
-        header.encoder,
-        header.element.name(),
-        work.element.name()
-    )))
 }

@@ -73,4 +73,36 @@ impl LearningRate {
             }
         }
     }
+
+    /// What the log says of a run that never leaves its warm-up.
+    pub fn warning(&self) -> Option<String> {
+        let (total, warm_up) = (self.total_steps, self.warmup_steps);
+        if self.kind == ScheduleKind::Constant || warm_up == 0 || total > warm_up {
+            return None;
+        }
+        let (last, base) = (self.at(total.saturating_sub(1)), self.base);
+        Some(format!(
+            "warning: the run's {total} steps all lie in the warm-up of {warm_up}: the learning rate ends at \
+             {last:.2e} and never reaches {base:.2e}; raise --max-train-steps, or lower --lr-warmup-steps"
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_that_never_leaves_its_warm_up_is_warned_of() {
+        let said = |kind, warmup_steps, total_steps| {
+            LearningRate { kind, base: 1e-4, warmup_steps, total_steps, cycles: 1, power: 1.0 }.warning()
+        };
+        let warm = ScheduleKind::ConstantWithWarmup;
+        let line = said(warm, 5000, 251).unwrap_or_default();
+        assert!(line.contains("251 steps") && line.contains("5000") && line.contains("5.00e-6"), "{line}");
+        assert!(said(ScheduleKind::Cosine, 10, 10).is_some());
+        assert_eq!(said(warm, 10, 11), None);
+        assert_eq!(said(warm, 0, 1), None);
+        assert_eq!(said(ScheduleKind::Constant, 10, 5), None);
+    }
 }

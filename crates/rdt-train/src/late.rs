@@ -1,5 +1,5 @@
-//! Between host and device without waiting: arrays go up while the device works, numbers come
-//! down when they are there.
+//! Between host and device without waiting: arrays go up behind the work that the device has, numbers
+//! come down when they are there.
 //!
 //! On CUDA a plain copy makes the host wait for everything that is queued, and the device idle
 //! while the host then catches up. On the CPU there is nothing to wait for, and these are
@@ -46,6 +46,8 @@ pub struct Late(Where);
 enum Where {
     Here(Tensor),
     Coming(Fetch),
+    #[cfg(test)]
+    At(Tensor, std::time::Instant),
 }
 
 impl Late {
@@ -61,6 +63,12 @@ impl Late {
         }))
     }
 
+    /// Numbers that come down at `ready`, as of a device that is busy until then.
+    #[cfg(test)]
+    pub(crate) fn at(numbers: Tensor, ready: std::time::Instant) -> Self {
+        Self(Where::At(numbers, ready))
+    }
+
     /// Waits for them, and for nothing that was queued after they were asked for.
     ///
     /// # Errors
@@ -69,6 +77,11 @@ impl Late {
         Vec::try_from(match self.0 {
             Where::Here(numbers) => numbers,
             Where::Coming(fetch) => fetch.wait()?,
+            #[cfg(test)]
+            Where::At(numbers, ready) => {
+                std::thread::sleep(ready.saturating_duration_since(std::time::Instant::now()));
+                numbers
+            }
         })
     }
 }

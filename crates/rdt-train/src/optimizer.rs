@@ -95,6 +95,30 @@ impl AdamW {
     }
 }
 
+/// Elements that are summed at a time on the CPU.
+const NORM_PIECE: i64 = 1 << 16;
+
+/// 2-norm of a gradient, a flat f32 tensor: one number, f64, on its device.
+///
+/// On the CPU PyTorch adds the squares one after another in f32 until the sum is too large for the
+/// next one to count: a vector of 2^28 equal elements loses 3.7 %, one of 2^30 20 %. So it is the
+/// norm of the norms of pieces, that one in f64. CUDA adds in a tree, which does not have this fault.
+///
+/// # Errors
+/// The memory is not there.
+pub fn gradient_norm(gradient: &Tensor) -> Result<Tensor, TchError> {
+    if !gradient.device().is_cuda() {
+        let elements = gradient.numel() as i64;
+        let pieces = elements / NORM_PIECE;
+        let whole = pieces * NORM_PIECE;
+        let rows = gradient.f_narrow(0, 0, whole)?.f_view([pieces, NORM_PIECE])?;
+        let norms = rows.f_norm_scalaropt_dim(2.0, [1i64].as_slice(), false)?;
+        let rest = gradient.f_narrow(0, whole, elements - whole)?.f_norm()?.f_reshape([1])?;
+        return Tensor::f_cat(&[norms, rest], 0)?.f_to_kind(Kind::Double)?.f_norm();
+    }
+    gradient.f_norm()?.f_to_kind(Kind::Double)
+}
+
 /// What a gradient is divided by so that its norm is at most `max_norm` (not at all, if that is 0),
 /// given its norm as a tensor: nothing is read back from the device. f32 (1,).
 ///
@@ -107,5 +131,21 @@ pub fn clip_scale(norm: &Tensor, max_norm: f64) -> Result<Tensor, TchError> {
         norm.f_add_scalar(1e-6)?.f_mul_scalar(1.0 / max_norm)?.f_clamp_min(1.0)
     } else {
         norm.f_ones_like()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_norm_of_a_large_gradient_is_right() -> Result<(), TchError> {
+        let (value, elements) = (1e-3_f32, 1_i64 << 26);
+        // A piece more that is not whole.
+        let gradient = Tensor::f_full([elements + 1], f64::from(value), (Kind::Float, Device::Cpu))?;
+        let expected = f64::from(value) * ((elements + 1) as f64).sqrt();
+        let norm = gradient_norm(&gradient)?.f_double_value(&[])?;
+        assert!((norm / expected - 1.0).abs() < 1e-4, "{norm}, expected {expected}");
+        Ok(())
     }
 }

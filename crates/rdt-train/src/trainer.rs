@@ -114,6 +114,7 @@ impl Trainer {
             lines.push(format!("--allow-tf32: {what}"));
         }
         lines.extend(self.policy.describe());
+        lines.extend(self.settings.learning_rate.warning());
         lines
     }
 
@@ -166,9 +167,9 @@ impl Trainer {
             return Err(TchError::Shape("no gradient was accumulated".into()).into());
         };
         tch::no_grad(|| {
-            let norm = gradient.f_norm()?;
+            let norm = optimizer::gradient_norm(&gradient)?;
             let loss = Tensor::f_stack(losses, 0)?.f_to_kind(Kind::Double)?.f_mean(None::<Kind>)?;
-            let figures = Tensor::f_stack(&[loss, norm.f_to_kind(Kind::Double)?], 0)?;
+            let figures = Tensor::f_stack(&[loss, norm.shallow_clone()], 0)?;
             let skip =
                 figures.f_isfinite()?.f_all()?.f_logical_not()?.f_to_kind(Kind::Float)?.f_reshape([1])?;
             let scale = optimizer::clip_scale(&norm, self.settings.max_grad_norm)?;
@@ -190,6 +191,12 @@ impl Trainer {
 pub struct StepFigures(Late);
 
 impl StepFigures {
+    /// Of a device that has them at `ready` only.
+    #[cfg(test)]
+    pub(crate) fn at(ready: std::time::Instant) -> Self {
+        Self(Late::at(Tensor::from_slice(&[1.0, 1.0]), ready))
+    }
+
     /// Waits for the step, and for nothing after it: mean loss and gradient norm before clipping.
     ///
     /// # Errors

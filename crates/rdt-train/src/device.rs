@@ -24,11 +24,22 @@ pub enum DeviceChoice {
     Cuda,
 }
 
-/// The device, and the reason for the log.
+/// The device, and the reason for the log. Where it is the CPU, the process keeps the memory that it
+/// frees from then on.
 ///
 /// # Errors
 /// CUDA was asked for and does not work; the error says what is missing.
 pub fn choose(choice: DeviceChoice) -> Result<(Device, String), TrainError> {
+    let chosen = find(choice)?;
+    if chosen.0 == Device::Cpu {
+        // A step frees and allocates the same large tensors again. Given back to the system in between,
+        // their pages are cleared and mapped anew each time: measured at 15 % of a step's CPU time.
+        shim::keep_memory();
+    }
+    Ok(chosen)
+}
+
+fn find(choice: DeviceChoice) -> Result<(Device, String), TrainError> {
     if choice == DeviceChoice::Cpu {
         return Ok((Device::Cpu, "asked for with --device cpu".into()));
     }
@@ -46,7 +57,7 @@ pub fn choose(choice: DeviceChoice) -> Result<(Device, String), TrainError> {
 /// More threads than this are a slip of the finger, and end in a crash of the OpenMP library.
 const MOST_CPU_THREADS: i32 = 1024;
 
-/// Prepares libtorch for the CPU, and sets the threads of its operations: those given, else `OMP_NUM_THREADS`, else all
+/// Sets the threads of operations on the CPU: those given, else `OMP_NUM_THREADS`, else all
 /// cores but one. Its threads wait for each other by spinning, so one that shares its core
 /// with a loader thread makes all of them burn their cores: with both cores of two taken, a
 /// step was measured to take 4 times as long.
@@ -54,9 +65,6 @@ const MOST_CPU_THREADS: i32 = 1024;
 /// # Errors
 /// Less than one thread, or more than any machine has.
 pub fn set_cpu_threads(threads: Option<i32>) -> Result<(), TrainError> {
-    // A step frees and allocates the same large tensors again. Given back to the system in between,
-    // their pages are cleared and mapped anew each time: measured at 15 % of a step's CPU time.
-    shim::keep_memory();
     let threads = match threads {
         Some(threads) if !(1..=MOST_CPU_THREADS).contains(&threads) => {
             return Err(TrainError::Setting {

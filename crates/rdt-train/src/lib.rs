@@ -31,6 +31,7 @@ pub mod linear;
 pub mod memory;
 pub mod metrics;
 pub mod metrics_log;
+mod micro_steps;
 pub mod network;
 pub mod norm;
 pub mod optimizer;

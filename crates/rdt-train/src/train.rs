@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rdt_consumer::Position;
 use rdt_schema::Config;
@@ -21,6 +21,7 @@ use crate::event_file::EventFile;
 use crate::inputs::Inputs;
 use crate::metrics::SampleFigures;
 use crate::metrics_log::{MetricsLog, SampleRecord, StepRecord};
+use crate::micro_steps::{Cut, Gathered, gather};
 use crate::run_lock::RunLock;
 use crate::settings::TrainSettings;
 use crate::trainer::Trainer;
@@ -106,7 +107,8 @@ pub struct Ended {
 ///
 /// # Errors
 /// Settings that cannot be, files that cannot be read or written, data that stops, memory
-/// that is not there, or a loss that is not a number.
+/// that is not there, or a loss that is not a number. Where data, encoders or sampling fail, the last
+/// whole step is saved first.
 pub fn train<
     B: TrainingBatch,
     E: std::error::Error + Send + Sync + 'static,
@@ -189,50 +191,30 @@ pub(crate) fn train_ahead<
     // --- the loop: one turn is one optimiser step ---
     let replaced_before = progress.replaced_samples;
     let mut underway = Underway::default();
-    'steps: while progress.step < settings.max_train_steps {
-        let before = progress;
+    let mut reported = records.len();
+    // What went wrong after a whole step, whose weights are as good as ever.
+    let mut failure = None;
+    while progress.step < settings.max_train_steps {
         let started = Instant::now();
-        let mut waited = Duration::ZERO;
-        let mut losses = Vec::new();
-        let mut samples = Vec::new();
         let epoch = progress.position.epoch;
         let learning_rate = settings.learning_rate.at(progress.step);
 
-        for _ in 0..settings.gradient_accumulation_steps {
-            if run.stop.load(Ordering::Relaxed) {
-                // Back to the last whole step: of this one, nothing but the gradient is there.
-                trainer.drop_gradient();
-                progress = before;
-                break 'steps;
+        // data, losses, gradient
+        let gathered = match gather(run, &mut trainer, &mut batches, &mut progress) {
+            Ok(gathered) => gathered,
+            Err(Cut::Stopped) => break,
+            Err(Cut::Failed(error)) => {
+                failure = Some(error);
+                break;
             }
-
-            // the data
-            let asked = Instant::now();
-            let batch = match batches.next() {
-                Some(batch) => batch.map_err(data_error)?,
-                // Whoever waits for data ends when asked to, or asks for the end itself.
-                None if run.stop.load(Ordering::Relaxed) => {
-                    trainer.drop_gradient();
-                    progress = before;
-                    break 'steps;
-                }
-                None => return Err(out_of_data(&progress)),
-            };
-            waited += asked.elapsed();
-            let host = batch.host();
-            samples.extend_from_slice(&host.samples);
-
-            // loss and gradient; each micro-step counts the same, as in RDT
-            losses.push(trainer.accumulate(&host, progress.micro_step)?);
-            progress.position = batch.next_position();
-            progress.micro_step += 1;
-        }
+        };
 
         // the update
-        let figures = trainer.update(&losses, learning_rate)?;
+        let figures = trainer.update(&gathered.losses, learning_rate)?;
         progress.step += 1;
         progress.replaced_samples = replaced_before + run.replaced_samples.load(Ordering::Relaxed);
         saved = None;
+        let Gathered { samples, waited, .. } = gathered;
         let taken = Taken { step: progress.step, epoch, lr: learning_rate, samples, waited, turn: started };
         underway.push(taken, figures);
 
@@ -242,16 +224,21 @@ pub(crate) fn train_ahead<
         let saves_now = whole(settings.checkpointing_period);
         let is_last = progress.step == settings.max_train_steps;
         let ahead = if samples_now || saves_now || is_last { 0 } else { steps_ahead };
-        for record in underway.settle(ahead, run.output_dir, run.device)? {
-            report(&record, &mut log, &mut events, tell)?;
-            records.push(record);
-        }
+        let settled = underway.settle(ahead, run.output_dir, run.device, &mut records);
+        report(&records, &mut reported, &mut log, &mut events, tell)?;
+        settled?;
 
         // sampling
         if let Some((evaluation, log)) = &mut sampling
             && samples_now
         {
-            let figures = (evaluation.figures)(&trainer)?;
+            let figures = match (evaluation.figures)(&trainer) {
+                Ok(figures) => figures,
+                Err(error) => {
+                    failure = Some(error);
+                    break;
+                }
+            };
             progress.replaced_samples = replaced_before + run.replaced_samples.load(Ordering::Relaxed);
             let record = SampleRecord { step: progress.step, figures };
             log.write(&record)?;
@@ -275,14 +262,25 @@ pub(crate) fn train_ahead<
     }
 
     // --- the end ---
-    for record in underway.settle(0, run.output_dir, run.device)? {
-        report(&record, &mut log, &mut events, tell)?;
-        records.push(record);
-    }
+    let settled = underway.settle(0, run.output_dir, run.device, &mut records);
+    report(&records, &mut reported, &mut log, &mut events, tell)?;
+    // A step that is no number is not saved: steps that were handed over behind it are in the weights.
+    settled?;
     log.flush()?;
+    let save = || checkpoint::save(run.output_dir, &trainer, run.config, made_of, progress);
+    if let Some(error) = failure {
+        // At step 0 there is nothing to lose, and the folder stays free for a fresh start.
+        if saved.is_none() && progress.step > 0 {
+            tell(Event::Note(match save() {
+                Ok(path) => format!("saved {}, the last whole step before an error", path.display()),
+                Err(error) => format!("step {} could not be saved after an error: {error}", progress.step),
+            }));
+        }
+        return Err(error);
+    }
     let checkpoint = match saved {
         Some(path) => path,
-        None => checkpoint::save(run.output_dir, &trainer, run.config, made_of, progress)?,
+        None => save()?,
     };
     let finished = progress.step >= settings.max_train_steps;
     Ok(Ended { finished, checkpoint, records, replaced_samples: progress.replaced_samples })
@@ -330,23 +328,20 @@ fn find_checkpoint(given: &Path, output_dir: &Path) -> Result<PathBuf, TrainErro
     })
 }
 
-fn out_of_data(progress: &Progress) -> TrainError {
-    let message =
-        format!("no batch after epoch {} batch {}", progress.position.epoch, progress.position.batch);
-    TrainError::Data { source: message.into() }
-}
-
-/// Writes a step down and tells it.
+/// Writes the steps down that are not yet, and tells them.
 fn report(
-    record: &StepRecord,
+    records: &[StepRecord],
+    reported: &mut usize,
     log: &mut MetricsLog<StepRecord>,
     events: &mut Option<EventFile>,
     tell: &mut dyn FnMut(Event<'_>),
 ) -> Result<(), TrainError> {
-    log.write(record)?;
-    if let Some(events) = events {
-        events.scalars(record.step, record.scalars())?;
+    for record in records.iter().skip(std::mem::replace(reported, records.len())) {
+        log.write(record)?;
+        if let Some(events) = events {
+            events.scalars(record.step, record.scalars())?;
+        }
+        tell(Event::Step(record));
     }
-    tell(Event::Step(record));
     Ok(())
 }

@@ -132,6 +132,10 @@ struct Script<'a> {
     poison: Option<Position>,
     /// How its batches are said to be made.
     state_noise: Option<u64>,
+    /// The batch there cannot be read.
+    unreadable: Option<Position>,
+    /// The batch there is of another shape.
+    misshapen: Option<Position>,
     /// So many of its samples are replaced.
     replaced: u64,
     /// Its numbers are read so many steps late, as on a GPU.
@@ -187,6 +191,12 @@ fn run_config(
             }
             if script.stop_at == Some(next) {
                 stop_ref.store(true, Ordering::Relaxed);
+            }
+            if script.misshapen == Some(next) {
+                batch.images.pop();
+            }
+            if script.unreadable == Some(next) {
+                return Some(Err(std::io::Error::other("unreadable")));
             }
             next = batch.next_position();
             Some(Ok::<_, std::io::Error>(batch))

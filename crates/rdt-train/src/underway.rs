@@ -34,59 +34,73 @@ pub(crate) struct Taken {
 
 /// The steps, oldest first.
 #[derive(Debug, Default)]
-pub(crate) struct Underway(VecDeque<Step>);
-
-#[derive(Debug)]
-struct Step {
-    taken: Taken,
-    figures: StepFigures,
-    /// How long its turn of the loop took, once that has ended: with the device busy all the
-    /// time, a turn is as long as a step.
-    seconds: Option<f64>,
+pub(crate) struct Underway {
+    steps: VecDeque<(Taken, StepFigures)>,
+    /// When numbers were last read: the device was busy with the next step since then.
+    last_done: Option<Instant>,
+    /// Time spent waiting for data since then.
+    waited: Duration,
 }
 
 impl Underway {
     /// Adds the newest step.
     pub(crate) fn push(&mut self, taken: Taken, figures: StepFigures) {
-        self.0.push_back(Step { taken, figures, seconds: None });
+        self.waited += taken.waited;
+        self.steps.push_back((taken, figures));
     }
 
-    /// Waits until only `ahead` steps are underway, and ends the newest step's turn.
+    /// Waits until only `ahead` steps are underway, and adds the records of the others to `records`.
+    ///
+    /// A step lasts from its beginning, or from when the one before was read, until it is read.
+    /// Steps that are read together share that time: which of them the device did when is not known.
     ///
     /// # Errors
     /// A step was not finite: its samples are written to a file in `folder`. Or the device failed.
+    /// The records of the steps before are there all the same.
     pub(crate) fn settle(
         &mut self,
         ahead: usize,
         folder: &Path,
         device: Device,
-    ) -> Result<Vec<StepRecord>, TrainError> {
+        records: &mut Vec<StepRecord>,
+    ) -> Result<(), TrainError> {
+        let Some(began) = self.steps.front().map(|(taken, _)| taken.turn) else { return Ok(()) };
+        let began = self.last_done.map_or(began, |done| done.max(began));
         let mut settled = Vec::new();
-        while self.0.len() > ahead
-            && let Some(Step { taken, figures, seconds }) = self.0.pop_front()
+        let mut end = Ok(());
+        while end.is_ok()
+            && self.steps.len() > ahead
+            && let Some((taken, figures)) = self.steps.pop_front()
         {
-            let (loss, grad_norm) = figures.wait()?;
-            check_finite(folder, &taken, loss, grad_norm)?;
-            settled.push((taken, loss, grad_norm, seconds));
-        }
-        if let Some(newest) = self.0.back_mut() {
-            newest.seconds.get_or_insert_with(|| newest.taken.turn.elapsed().as_secs_f64());
-        }
-        let peak = memory::peak(device).map_or(0.0, |bytes| bytes.0 as f64 / f64::from(1 << 20));
-        let record = |(taken, loss, grad_norm, seconds): (Taken, f64, f64, Option<f64>)| {
-            let seconds = seconds.unwrap_or_else(|| taken.turn.elapsed().as_secs_f64());
-            StepRecord {
-                step: taken.step,
-                epoch: taken.epoch,
-                loss,
-                lr: taken.lr,
-                grad_norm,
-                samples_per_s: taken.samples.len() as f64 / seconds,
-                data_wait: taken.waited.as_secs_f64() / seconds,
-                peak_memory_mib: peak,
+            let finite = figures.wait().and_then(|(loss, grad_norm)| {
+                check_finite(folder, &taken, loss, grad_norm)?;
+                Ok((loss, grad_norm))
+            });
+            match finite {
+                Ok((loss, grad_norm)) => settled.push((taken, loss, grad_norm)),
+                Err(error) => end = Err(error),
             }
-        };
-        Ok(settled.into_iter().map(record).collect())
+        }
+        if settled.is_empty() {
+            return end;
+        }
+        let done = Instant::now();
+        self.last_done = Some(done);
+        let all_seconds = done.saturating_duration_since(began).as_secs_f64().max(1e-9);
+        let seconds = all_seconds / settled.len() as f64;
+        let data_wait = std::mem::take(&mut self.waited).as_secs_f64() / all_seconds;
+        let peak = memory::peak(device).map_or(0.0, |bytes| bytes.0 as f64 / f64::from(1 << 20));
+        records.extend(settled.into_iter().map(|(taken, loss, grad_norm)| StepRecord {
+            step: taken.step,
+            epoch: taken.epoch,
+            loss,
+            lr: taken.lr,
+            grad_norm,
+            samples_per_s: taken.samples.len() as f64 / seconds,
+            data_wait,
+            peak_memory_mib: peak,
+        }));
+        end
     }
 }
 

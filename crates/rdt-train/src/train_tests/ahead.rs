@@ -1,8 +1,11 @@
 //! What a GPU needs and the CPU can show: numbers read late, updates that the device refuses, and
 //! blocks computed again instead of being kept.
 
+use std::time::{Duration, Instant};
+
 use super::*;
-use crate::trainer::Trainer;
+use crate::trainer::{StepFigures, Trainer};
+use crate::underway::{Taken, Underway};
 
 #[test]
 fn reading_the_numbers_a_step_late_changes_nothing() -> TestResult {
@@ -87,5 +90,40 @@ fn a_run_that_computes_blocks_again_is_the_same_bit_by_bit() -> TestResult {
         let two = run_config(&config, &folder(&again), &knobs, Start::Fresh, Script::default())?;
         assert_equal_checkpoints(&one.checkpoint, &two.checkpoint)?;
     }
+    Ok(())
+}
+
+#[test]
+fn a_step_of_a_busy_device_takes_as_long_as_the_device() -> TestResult {
+    const STEP: Duration = Duration::from_millis(100);
+    let folder = tempfile::tempdir()?;
+    let (began, mut away) = (Instant::now(), Duration::ZERO);
+    let mut underway = Underway::default();
+    let (mut records, mut idle_from) = (Vec::new(), began);
+    for step in 1..=6 {
+        let turn = Instant::now();
+        idle_from = idle_from.max(turn) + STEP;
+        let waited = STEP / 4;
+        std::thread::sleep(waited);
+        let taken = Taken { step, epoch: 0, lr: 0.0, samples: vec![0; 5], waited, turn };
+        underway.push(taken, StepFigures::at(idle_from));
+        let saves = step % 3 == 0;
+        underway.settle(usize::from(!saves), folder.path(), Device::Cpu, &mut records)?;
+        if saves {
+            let saving = Instant::now();
+            std::thread::sleep(2 * STEP);
+            away += saving.elapsed();
+        }
+    }
+    let busy = (began.elapsed() - away).as_secs_f64();
+    let seconds: Vec<f64> = records.iter().map(|record| 5.0 / record.samples_per_s).collect();
+    assert_eq!(records.iter().map(|record| record.step).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6]);
+    // Neither as short as handing a step over, nor with the rest of the step before or a save in it.
+    assert!(seconds.iter().all(|&step| step > 0.7 * STEP.as_secs_f64()), "{seconds:?}");
+    let sum: f64 = seconds.iter().sum();
+    assert!(sum <= busy && sum > 0.95 * busy, "{seconds:?} of {busy}");
+    // All the waiting is told, once.
+    let waited: f64 = records.iter().zip(&seconds).map(|(record, step)| record.data_wait * step).sum();
+    assert!((waited - 0.15).abs() < 1e-6 && records.iter().all(|r| r.data_wait < 1.0), "{waited}");
     Ok(())
 }

@@ -79,6 +79,39 @@ fn a_stop_between_micro_steps_falls_back_to_the_last_whole_step() -> TestResult 
 }
 
 #[test]
+fn after_an_error_the_last_whole_step_is_saved_and_resumes_bit_by_bit() -> TestResult {
+    let unbroken = tempfile::tempdir()?;
+    let knobs = TrainSettings { gradient_accumulation_steps: 3, ..settings(4) };
+    let whole = run_with(unbroken.path(), &knobs, Start::Fresh, Script::default())?;
+    // The second of the three micro-steps of step 3, with the numbers of step 2 not read yet or read.
+    let at = Some(Position { epoch: 1, batch: 3 });
+    let data = Script { unreadable: at, ..Default::default() };
+    let encoding = Script { misshapen: at, ..Default::default() };
+    for (script, words) in [(data, "data loader stopped"), (encoding, "libtorch failed")] {
+        for steps_ahead in [0, 1] {
+            let folder = tempfile::tempdir()?;
+            let lines = Mutex::new(Vec::new());
+            let log =
+                |line: &str| lines.lock().map(|mut lines| lines.push(line.to_owned())).unwrap_or_default();
+            let script = Script { steps_ahead, log: Some(&log), ..script };
+            let error = run_with(folder.path(), &knobs, Start::Fresh, script).err().ok_or("no error")?;
+            assert!(error.to_string().contains(words), "{error}");
+            let lines = lines.into_inner()?.join("\n");
+            assert!(lines.contains("checkpoint-2, the last whole step"), "{lines}");
+            let second = run_with(folder.path(), &knobs, Start::Latest, Script::default())?;
+            assert_eq!(second.records.iter().map(|record| record.step).collect::<Vec<_>>(), [1, 2, 3, 4]);
+            assert_equal_checkpoints(&whole.checkpoint, &second.checkpoint)?;
+        }
+    }
+    // Before the first step there is nothing to save, and nothing bars the next start.
+    let folder = tempfile::tempdir()?;
+    let script = Script { unreadable: Some(Position { epoch: 0, batch: 1 }), ..Default::default() };
+    assert!(run_with(folder.path(), &knobs, Start::Fresh, script).is_err());
+    assert!(checkpoint::list(folder.path())?.is_empty());
+    Ok(())
+}
+
+#[test]
 fn another_configuration_is_refused_by_key_and_changed_settings_are_noted() -> TestResult {
     let folder = tempfile::tempdir()?;
     run(folder.path(), 1, Start::Fresh, None)?;

@@ -81,12 +81,13 @@ fn training_leaves_a_checkpoint_metrics_and_a_picture() {
 #[test]
 fn sigterm_saves_a_checkpoint_that_resumes() {
     let place = Place::new();
-    let mut child =
-        consume_command(place.args(&["--num-train-epochs", "9999", "--checkpointing-period", "99999"]))
-            .stderr(std::process::Stdio::piped())
-            .stdout(std::process::Stdio::piped())
-            .spawn()
-            .expect("rdt-consume");
+    let flags = ["--learning-rate", "1e-3", "--gradient-accumulation-steps", "2"];
+    let endless = ["--num-train-epochs", "9999", "--checkpointing-period", "99999"];
+    let mut child = consume_command(place.args(&[&flags[..], &endless].concat()))
+        .stderr(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("rdt-consume");
     // The first epoch's checkpoint folder does not exist yet: the log is what shows progress.
     let started = Instant::now();
     while !place.path("out/metrics.jsonl").exists() {
@@ -101,8 +102,14 @@ fn sigterm_saves_a_checkpoint_that_resumes() {
     let done = steps_logged(&place.path("out"));
     assert!(place.path(&format!("out/checkpoint-{done}")).is_dir(), "no checkpoint at step {done}");
     let more = done as u32 + 2;
-    place.train(more, &["--resume-from-checkpoint", "latest"]).expect(0);
+    place.train(more, &[&flags[..], &["--resume-from-checkpoint", "latest"]].concat()).expect(0);
     assert_eq!(steps_logged(&place.path("out")), done + 2);
+    // Those of a run that nobody stopped.
+    let weights = || fs::read(place.path(&format!("out/checkpoint-{more}/model.safetensors")));
+    let resumed = weights().expect("weights");
+    fs::remove_dir_all(place.path("out")).expect("the folder");
+    place.train(more, &flags).expect(0);
+    assert!(weights().expect("weights") == resumed, "the weights differ at step {more}");
 }
 
 #[test]

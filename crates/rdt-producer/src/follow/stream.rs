@@ -25,7 +25,7 @@ pub(crate) struct Dealing {
     pub(crate) spread: Spread,
     /// Of longer episodes, that many steps are drawn each pass.
     pub(crate) most_steps: u32,
-    /// This stream takes every `shards`-th draw, from `shard` on.
+    /// This stream has the draws of shard `shard` of `shards`.
     pub(crate) shard: u32,
     pub(crate) shards: u32,
     pub(crate) seed: u64,
@@ -57,7 +57,7 @@ pub(crate) struct Stream {
 impl Stream {
     /// The stream of `plan` from position `start` on.
     pub(crate) fn at(plan: &Plan, weights: &[f64], dealing: Dealing, start: u64) -> Self {
-        let draws = Draws::new(plan, weights, dealing.seed);
+        let draws = Draws::new(plan, weights, dealing.seed, (dealing.shard, dealing.shards));
         let mut stream = Self { dealing, draws, rest: None, dealt: VecDeque::new(), end: 0 };
         stream.pass_groups(plan, start / stream.group());
         while stream.position() < start {
@@ -138,20 +138,15 @@ impl Stream {
 
     /// The next drawn episode of this shard, and its steps.
     fn next_episode(&mut self, plan: &Plan) -> (usize, Vec<u32>) {
-        loop {
-            let draw = self.draws.next();
-            if draw.number % u64::from(self.dealing.shards) != u64::from(self.dealing.shard) {
-                continue;
-            }
-            let (first, count) = plan.steps_of(draw.episode);
-            let most = self.dealing.most_steps;
-            let steps = if count > most {
-                some_steps(count, most, self.dealing.seed, draw.number).map(|step| first + step).collect()
-            } else {
-                (first..first + count).collect()
-            };
-            return (draw.episode, steps);
-        }
+        let draw = self.draws.next();
+        let (first, count) = plan.steps_of(draw.episode);
+        let most = self.dealing.most_steps;
+        let steps = if count > most {
+            some_steps(count, most, self.dealing.seed, draw.number).map(|step| first + step).collect()
+        } else {
+            (first..first + count).collect()
+        };
+        (draw.episode, steps)
     }
 }
 

@@ -187,7 +187,8 @@ mod tests {
             let numbers: HashSet<u64> = shards.iter().flatten().map(|draw| draw.number).collect();
             assert_eq!(numbers.len(), 8_000, "numbers are given twice");
             for (dataset, size) in sizes.into_iter().enumerate() {
-                let of_shard = |shard: usize| shards[shard].iter().filter(move |draw| draw.dataset == dataset);
+                let of_shard =
+                    |shard: usize| shards[shard].iter().filter(move |draw| draw.dataset == dataset);
                 let joint: Vec<usize> = of_shard(0)
                     .zip(of_shard(1))
                     .flat_map(|(first, second)| [first.episode, second.episode])

@@ -114,6 +114,48 @@ fn shards_share_each_pass() -> Result {
 }
 
 #[test]
+fn shards_have_the_weights_also_over_restarts() -> Result {
+    let place = Place::new()?;
+    place.episodes("a.hdf5", &[10; 4])?;
+    std::fs::create_dir(place.path("more"))?;
+    std::fs::copy(place.path("data/a.hdf5"), place.path("more/b.hdf5"))?;
+    let dir = place.path("buffer");
+    let more = format!("more:{}={}", place.path("card.yaml").display(), place.path("more").display());
+    let mut taken: Vec<(u32, String)> = Vec::new();
+    for _restart in 0..3 {
+        let mut producers = Vec::new();
+        for index in 0..2 {
+            let mut options = options(&place, 12)?;
+            options.options.datasets.push(crate::DatasetSpec::parse(&more)?);
+            options.options.datasets[0].weight = 3.0;
+            options.shard = Shard::new(index, 2).ok_or("a shard")?;
+            producers.push(start(options, &dir)?.0);
+        }
+        let mut follower = follower(&dir)?;
+        let (target, began) = (taken.len() + 400, Instant::now());
+        while taken.len() < target && began.elapsed() < PATIENCE {
+            match follower.claim()? {
+                Some(sample) => {
+                    let origin = sample.origin()?;
+                    taken.push((origin.chunk / 6, origin.source));
+                    sample.deliver();
+                }
+                None => std::thread::sleep(Duration::from_millis(2)),
+            }
+        }
+        producers.into_iter().for_each(|producer| drop(producer.finish(PATIENCE)));
+    }
+    for shard in 0..2 {
+        let of_shard: Vec<&String> =
+            taken.iter().filter(|(of, _)| *of == shard).map(|(_, source)| source).collect();
+        let share =
+            of_shard.iter().filter(|source| **source == "a.hdf5").count() as f64 / of_shard.len() as f64;
+        assert!(of_shard.len() > 200 && (0.7..0.8).contains(&share), "shard {shard}: {share}");
+    }
+    Ok(())
+}
+
+#[test]
 fn of_long_episodes_some_steps_are_drawn_anew_each_pass() -> Result {
     let place = Place::new()?;
     place.episodes("a.hdf5", &[40, 8])?;

@@ -30,9 +30,12 @@ use crate::source::SampleSource;
 use crate::statistics::{LoaderStatistics, Times};
 use worker::{Filled, Job, Worker};
 
-/// Between two looks for samples while there are none: doubled from the one to the other.
+/// Between two looks for samples while there are none: doubled from the one to the other, and longer
+/// where a look itself takes long.
 const SHORTEST_LOOK: Duration = Duration::from_millis(1);
 const LONGEST_LOOK: Duration = Duration::from_millis(16);
+/// Between two looks at the stop flag.
+const STOP_LOOK: Duration = Duration::from_millis(100);
 /// Between two looks whether a producer is there.
 const PRODUCER_LOOK: Duration = Duration::from_millis(200);
 /// Unreadable samples in a row after which it is given up.
@@ -107,6 +110,10 @@ pub struct FollowLoader {
     claimed: u64,
     bad: Vec<BadSample>,
     bad_in_a_row: u64,
+    /// Between two looks for samples.
+    look: Duration,
+    /// There were no samples; the next look is not before this.
+    next_look: Instant,
     is_over: bool,
     end: Option<End>,
     times: Arc<Times>,
@@ -193,6 +200,8 @@ impl FollowLoader {
             claimed: 0,
             bad: Vec::new(),
             bad_in_a_row: 0,
+            look: SHORTEST_LOOK,
+            next_look: Instant::now(),
             is_over: false,
             end: None,
             times: Arc::new(Times::default()),
@@ -225,7 +234,7 @@ impl FollowLoader {
     /// A sample cannot be read, where that is to fail; a folder cannot be listed.
     pub fn next_batch(&mut self, stop: &AtomicBool) -> Result<Option<FollowBatch>, ConsumerError> {
         let asked = Instant::now();
-        let (mut look, mut next_producer_look) = (SHORTEST_LOOK, asked);
+        let mut next_producer_look = asked;
         loop {
             if stop.load(Ordering::Relaxed) {
                 self.end = Some(End::Stopped);
@@ -245,16 +254,15 @@ impl FollowLoader {
                     self.end = Some(if self.is_enough() { End::Enough } else { End::Consumed });
                     return Ok(None);
                 }
-                self.starve(&mut look, &mut next_producer_look)?;
+                self.starve(&mut next_producer_look)?;
                 continue;
             };
             let waits_for_samples = !self.empty.is_empty() || front.slots.len() < self.options.batch as usize;
             if is_starved && waits_for_samples {
-                self.starve(&mut look, &mut next_producer_look)?;
+                self.starve(&mut next_producer_look)?;
             } else {
-                look = SHORTEST_LOOK;
                 // The timeout is for the stop flag.
-                match self.messages.recv_timeout(Duration::from_millis(100)) {
+                match self.messages.recv_timeout(STOP_LOOK) {
                     Ok(filled) => self.file(filled)?,
                     Err(RecvTimeoutError::Timeout) => {}
                     Err(RecvTimeoutError::Disconnected) => return Err(ConsumerError::WorkerLost),
@@ -302,7 +310,15 @@ impl FollowLoader {
             if self.is_enough() || !has_room {
                 return Ok(false);
             }
-            let Some(claimed) = self.follower.claim()? else { return Ok(true) };
+            if Instant::now() < self.next_look {
+                return Ok(true);
+            }
+            let Some(claimed) = self.follower.claim()? else {
+                self.next_look = Instant::now() + self.look.max(self.follower.search_pause());
+                self.look = (self.look * 2).min(LONGEST_LOOK);
+                return Ok(true);
+            };
+            self.look = SHORTEST_LOOK;
             self.claimed += 1;
             self.is_over = false;
             let (serial, index, slot) = match self.empty.pop() {
@@ -427,11 +443,11 @@ impl FollowLoader {
     }
 
     /// Sleeps a little, or finds out that nothing will come.
-    fn starve(&mut self, look: &mut Duration, next_producer_look: &mut Instant) -> Result<(), ConsumerError> {
-        if let Ok(filled) = self.messages.recv_timeout(*look) {
+    fn starve(&mut self, next_producer_look: &mut Instant) -> Result<(), ConsumerError> {
+        let left = self.next_look.saturating_duration_since(Instant::now());
+        if let Ok(filled) = self.messages.recv_timeout(left.min(STOP_LOOK)) {
             return self.file(filled);
         }
-        *look = (*look * 2).min(LONGEST_LOOK);
         let now = Instant::now();
         if !self.options.wait && now >= *next_producer_look {
             *next_producer_look = now + PRODUCER_LOOK;

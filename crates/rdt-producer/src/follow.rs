@@ -6,6 +6,7 @@
 
 mod dispenser;
 mod draws;
+mod looks;
 mod mark;
 mod refill;
 mod set_up;
@@ -32,6 +33,7 @@ use crate::scan::scan;
 use crate::sources::Sources;
 use crate::spread::{DEFAULT_RUN_LENGTH, Spread};
 use dispenser::Dispenser;
+use looks::Looks;
 use mark::Mark;
 use stream::Dealing;
 use worker_thread::WorkerThread;
@@ -156,6 +158,7 @@ pub(crate) struct Shared {
     schemas: Vec<DatasetSchema>,
     writer: Arc<LiveWriter>,
     dispenser: Arc<Dispenser>,
+    looks: Looks,
     options: FollowOptions,
     counters: Counters,
     skipped: Mutex<Vec<Omission>>,
@@ -262,6 +265,7 @@ impl Follow {
             skipped: Mutex::new(plan.skipped.clone()),
             dispenser: Dispenser::new(Arc::clone(&plan), &weights, dealing, &marks),
             sources,
+            looks: Looks::new(),
             plan,
             writer,
             options,

@@ -1,7 +1,8 @@
 //! The consuming side of a live buffer: finds samples that nobody has, and claims them.
 //!
 //! A [`Follower`] mixes over a window of chunks: each claim takes a slot of one of them. Chunks that
-//! are nearly drained come first, into the window and out of it, so that producers get them back.
+//! are nearly drained come first, into the window and out of it, so that producers get them back; of
+//! those equally full the one that has waited longest, so that none is passed over for ever.
 //! A [`Claimed`] sample belongs to its holder: it is delivered once, or given back by being dropped.
 
 use std::collections::{BTreeMap, HashSet};
@@ -28,6 +29,10 @@ const SEARCH_PERIOD: Duration = Duration::from_millis(5);
 /// Times of change of a folder are this coarse at worst: a listing younger than that may have
 /// missed a change of the same time.
 const CLOCK_GRAIN: Duration = Duration::from_millis(50);
+/// Between two attempts to open a chunk that could not be opened for a reason that may pass.
+const RETRY_PERIOD: Duration = Duration::from_millis(500);
+/// So often a chunk is tried before the end is no longer put off for it.
+const MOST_TRIES: u32 = 10;
 
 /// How to follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,21 +51,44 @@ pub struct Follower {
     options: FollowerOptions,
     registration: Arc<Registration>,
     /// Generations that may have samples.
-    known: BTreeMap<Generation, Arc<Claims>>,
-    /// Generations that have none any more, or cannot be read.
+    known: BTreeMap<Generation, Known>,
+    /// Generations that have none any more, or are damaged.
     passed: HashSet<Generation>,
     window: Vec<Arc<OpenGeneration>>,
     unreadable: Vec<(ChunkId, BufferError)>,
     listing: Option<Listing>,
     next_search: Instant,
+    /// What the last two searches took.
+    searches: [Duration; 2],
+    /// Listings made.
+    listings: u64,
+    /// Since when listings miss what cannot be looked at.
+    partial_since: Option<Instant>,
     random: u64,
+}
+
+/// A generation that may have samples.
+#[derive(Debug)]
+struct Known {
+    claims: Arc<Claims>,
+    /// The listing that it was first in.
+    seen: u64,
+    /// What kept it from being opened, if anything did.
+    failed: Option<Failed>,
+}
+
+/// Attempts to open a chunk that failed for a reason that may pass.
+#[derive(Debug, Clone, Copy)]
+struct Failed {
+    tries: u32,
+    next: Instant,
 }
 
 /// When the folder was listed, and what its time of change was.
 #[derive(Debug, Clone, Copy)]
 struct Listing {
     changed: SystemTime,
-    /// The listing was so soon after the change that it may have missed another.
+    /// The listing was so soon after the change that it may have missed another, or missed something.
     is_doubtful: bool,
 }
 
@@ -127,6 +155,9 @@ impl Follower {
             unreadable: Vec::new(),
             listing: None,
             next_search: Instant::now(),
+            searches: [Duration::ZERO; 2],
+            listings: 0,
+            partial_since: None,
             random,
         };
         follower.search()?;
@@ -151,6 +182,13 @@ impl Follower {
     /// Says that this consumer has waited, for whoever looks at the buffer.
     pub fn count_waited(&self, waited: Duration) {
         self.registration.count_waited_ms(waited.as_millis() as u64);
+    }
+
+    /// How long whoever found nothing is to wait before the next claim, so that looking takes at most
+    /// 1 % of a core however many chunks there are. Of the last two searches the shorter one counts:
+    /// the other may have been interrupted.
+    pub fn search_pause(&self) -> Duration {
+        SEARCH_SHARE * self.searches[0].min(self.searches[1])
     }
 
     /// Chunks that could not be read since the last call.
@@ -194,7 +232,10 @@ impl Follower {
         }
         // What the last producer published before it went.
         self.listing = None;
-        Ok(!self.search()?)
+        let waits = |known: &Known| known.failed.is_some_and(|failed| failed.tries < MOST_TRIES);
+        let has_any = self.search()?;
+        let is_partial = self.partial_since.is_some_and(|since| since.elapsed() < MOST_TRIES * RETRY_PERIOD);
+        Ok(!has_any && !is_partial && !self.known.values().any(waits))
     }
 
     /// Of two chunks of the window, the one with fewer clean samples: they are drained one after
@@ -210,34 +251,41 @@ impl Follower {
     }
 
     /// Looks for generations with clean samples until the window is full, those with the fewest
-    /// first. Says whether the window holds any.
+    /// first, then those known longest. Says whether the window holds any.
     fn search(&mut self) -> Result<bool, BufferError> {
         let began = Instant::now();
         self.list()?;
         let open: HashSet<Generation> = self.window.iter().map(|open| open.at).collect();
-        let mut clean: Vec<(u64, Generation)> = Vec::new();
-        for (&at, claims) in self.known.iter().filter(|(at, _)| !open.contains(at)) {
-            let count = claims.counts().clean;
-            if count > 0 {
-                clean.push((count, at));
+        let mut clean: Vec<(u64, u64, u64, ChunkId)> = Vec::new();
+        let mut used_up: Vec<Generation> = Vec::new();
+        for (&at, known) in self.known.iter().filter(|(at, _)| !open.contains(at)) {
+            let counts = known.claims.counts();
+            if counts.clean > 0 && known.failed.is_none_or(|failed| failed.next <= began) {
+                clean.push((counts.clean, known.seen, at.generation, at.chunk));
+            } else if counts.delivered == counts.slots() {
+                // Nothing leaves that state, so nobody has to look again.
+                used_up.push(at);
             }
         }
+        used_up.into_iter().for_each(|at| self.pass(at));
         clean.sort_unstable();
-        for (_, at) in clean {
+        for (_, _, generation, chunk) in clean {
             if self.window.len() >= self.options.window.max(1) {
                 break;
             }
-            self.open(at)?;
+            self.open(Generation { chunk, generation })?;
         }
         let now = Instant::now();
+        self.searches = [self.searches[1], now - began];
         self.next_search = now + (SEARCH_SHARE * (now - began)).max(SEARCH_PERIOD);
         Ok(!self.window.is_empty())
     }
 
     fn open(&mut self, at: Generation) -> Result<(), BufferError> {
-        let Some(claims) = self.known.get(&at) else { return Ok(()) };
+        let Some(known) = self.known.get_mut(&at) else { return Ok(()) };
         match payload(&self.dir, &self.manifest, at) {
-            Ok(Some(chunk)) if chunk.header().samples == claims.slots() => {
+            Ok(Some(chunk)) if chunk.header().samples == known.claims.slots() => {
+                known.failed = None;
                 let hold = self
                     .registration
                     .hold(at.chunk, at.generation)
@@ -245,13 +293,21 @@ impl Follower {
                 self.window.push(Arc::new(OpenGeneration {
                     at,
                     chunk,
-                    claims: Arc::clone(claims),
+                    claims: Arc::clone(&known.claims),
                     registration: Arc::clone(&self.registration),
                     _hold: hold,
                 }));
             }
             // Settled in between.
             Ok(_) => self.pass(at),
+            Err(error) if may_pass(&error) => {
+                let tries = known.failed.map_or(1, |failed| failed.tries.saturating_add(1));
+                known.failed = Some(Failed { tries, next: Instant::now() + RETRY_PERIOD });
+                // Named once.
+                if tries == 1 {
+                    self.unreadable.push((at.chunk, error));
+                }
+            }
             Err(error) => {
                 self.unreadable.push((at.chunk, error));
                 self.pass(at);
@@ -275,6 +331,9 @@ impl Follower {
         }
         let is_doubtful = SystemTime::now().duration_since(changed).is_ok_and(|age| age < CLOCK_GRAIN);
         let all = listed(&self.dir)?;
+        self.listings += 1;
+        // What could not be looked at now is looked at the next time.
+        let mut is_partial = false;
         let mut newest: BTreeMap<ChunkId, u64> = BTreeMap::new();
         for &at in &all {
             if self.known.contains_key(&at) || self.passed.contains(&at) {
@@ -283,10 +342,15 @@ impl Follower {
             let current = match newest.get(&at.chunk) {
                 Some(&current) => current,
                 None => {
-                    // A damaged chunk is named when it is opened.
-                    let current = crate::live::generations::newest(&self.dir, at.chunk)
-                        .map_or(Some(at.generation), |found| found)
-                        .unwrap_or(0);
+                    let current = match crate::live::generations::newest(&self.dir, at.chunk) {
+                        Ok(found) => found.unwrap_or(0),
+                        Err(error) if may_pass(&error) => {
+                            is_partial = true;
+                            0
+                        }
+                        // A damaged chunk is named when it is opened.
+                        Err(_) => at.generation,
+                    };
                     newest.insert(at.chunk, current);
                     current
                 }
@@ -295,12 +359,24 @@ impl Follower {
             if at.generation > current {
                 continue;
             }
-            if at.generation < current && !layout::retired(&self.dir, at.chunk, at.generation).exists() {
-                self.passed.insert(at);
-                continue;
+            if at.generation < current {
+                match layout::retired(&self.dir, at.chunk, at.generation).try_exists() {
+                    Ok(true) => {}
+                    Ok(false) => {
+                        self.passed.insert(at);
+                        continue;
+                    }
+                    Err(_) => {
+                        is_partial = true;
+                        continue;
+                    }
+                }
             }
             match Claims::open(&self.dir, at.chunk, at.generation) {
-                Ok(claims) => drop(self.known.insert(at, Arc::new(claims))),
+                Ok(claims) => {
+                    let known = Known { claims: Arc::new(claims), seen: self.listings, failed: None };
+                    self.known.insert(at, known);
+                }
                 Err(BufferError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {}
                 Err(error @ BufferError::Io { .. }) => return Err(self.cannot_follow(error)),
                 Err(error) => {
@@ -313,7 +389,8 @@ impl Follower {
         let there: HashSet<Generation> = all.into_iter().collect();
         self.known.retain(|at, _| there.contains(at));
         self.passed.retain(|at| there.contains(at));
-        self.listing = Some(Listing { changed, is_doubtful });
+        self.partial_since = is_partial.then(|| self.partial_since.unwrap_or_else(Instant::now));
+        self.listing = Some(Listing { changed, is_doubtful: is_doubtful || is_partial });
         Ok(())
     }
 
@@ -411,6 +488,17 @@ impl Drop for Claimed {
         if !self.is_done {
             self.generation.claims.give_back(self.slot);
         }
+    }
+}
+
+/// Whether a chunk may be read later: the system could not open it, and it is neither gone nor damaged.
+fn may_pass(error: &BufferError) -> bool {
+    match error {
+        BufferError::Chunk { source: ChunkError::File { source, .. }, .. } => {
+            source.kind() != std::io::ErrorKind::NotFound
+        }
+        BufferError::Io { .. } => true,
+        _ => false,
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod commands;
 mod crash;
+mod follower;
 mod make;
 mod model;
 mod power;

@@ -10,7 +10,8 @@ use crate::event::Event;
 use crate::follow::refill::{Outcome, Refiller};
 use crate::follow::{Shared, lock_whole};
 
-/// Between two looks for a chunk that was consumed: doubled from the one to the other.
+/// Between two looks for a chunk that was consumed: doubled from the one to the other, and longer
+/// where a look itself takes long ([`Looks`](crate::follow::looks::Looks)).
 const SHORTEST_LOOK: Duration = Duration::from_millis(1);
 const LONGEST_LOOK: Duration = Duration::from_millis(16);
 /// Between two attempts while there is no room.
@@ -105,7 +106,8 @@ fn run(shared: &Arc<Shared>, pulse: &Pulse) {
     let mut refiller = Refiller::new(shared);
     let mut look = SHORTEST_LOOK;
     while !pulse.beat(shared) {
-        let Some(lease) = shared.writer.lease(shared.options.fill, shared.options.refill_at) else {
+        let (fill, refill_at) = (shared.options.fill, shared.options.refill_at);
+        let Some(lease) = shared.looks.look(|| shared.writer.lease(fill, refill_at)) else {
             pulse.is_at(String::new());
             std::thread::sleep(look);
             shared.counters.waited_us.fetch_add(look.as_micros() as u64, Ordering::Relaxed);

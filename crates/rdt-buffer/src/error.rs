@@ -259,6 +259,16 @@ pub enum BufferError {
         /// The buffer.
         dir: PathBuf,
     },
+    /// A live buffer is to have more chunks than a process can map.
+    #[error("{}: {found} chunks, expected at most {most} in a live buffer; take a larger --chunk-size", dir.display())]
+    TooManyLiveChunks {
+        /// The buffer.
+        dir: PathBuf,
+        /// The chunks it has, or is to have.
+        found: u64,
+        /// The limit.
+        most: u64,
+    },
     /// Bits cannot be reset while somebody uses them.
     #[error("{}: cannot reset the dirty bits: {holder} is using them; stop it first", dir.display())]
     BitsInUse {

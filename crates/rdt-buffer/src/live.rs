@@ -27,7 +27,7 @@ pub use consumers::{ConsumerInfo, alive_consumers};
 pub use follower::{Claimed, Follower, FollowerOptions, Origin};
 pub use generations::Generation;
 pub use lease::{Lease, LeasedChunk};
-pub use live_writer::LiveWriter;
+pub use live_writer::{LiveWriter, MOST_LIVE_CHUNKS};
 pub(crate) use shard::producer_locks;
 pub use shard::{Shard, producers_alive};
 pub use totals::{Totals, totals};

@@ -11,11 +11,19 @@ use crate::layout;
 use crate::live::claims::Claims;
 use crate::live::generations::{self, Generation, listed, retired};
 use crate::live::lease::Lease;
-use crate::live::settle::{Payload, final_counts};
+use crate::live::settle::{Payload, final_counts, history_after};
 use crate::lock::ProducerLock;
 use crate::manifest::Manifest;
 use crate::recover::Recovered;
 use crate::storage::{Storage, file_names};
+
+/// Chunks of a live buffer, at most: a producer has a map of the bits of each, a consumer of those
+/// of replaced ones too, and Linux allows a process 65,530 maps by default.
+pub const MOST_LIVE_CHUNKS: u64 = 30_000;
+
+/// Generations of a chunk that may wait to be settled. Each keeps a file of bits and a whole chunk
+/// on the disk while somebody has a sample of it, and is looked at by every consumer.
+const MOST_UNSETTLED: u64 = 64;
 
 /// Changes a shard of a live buffer; shared between the threads that refill it.
 #[derive(Debug)]
@@ -74,6 +82,7 @@ impl LiveWriter {
             .map_err(|e| BufferError::io("write", &path, e))?;
         setup.lock().map_err(|e| BufferError::io("lock", &path, e))?;
         if let Some(manifest) = decide(Manifest::read_if_any(dir)?)? {
+            Self::check_count(dir, &manifest)?;
             for folder in [layout::TMP, layout::BITS, layout::CHUNKS] {
                 let folder = dir.join(folder);
                 storage.create_folder(&folder).map_err(|e| BufferError::io("create", folder, e))?;
@@ -93,6 +102,7 @@ impl LiveWriter {
         manifest: Manifest,
     ) -> Result<Arc<Self>, BufferError> {
         let dir = lock.dir();
+        Self::check_count(dir, &manifest)?;
         for folder in [layout::TMP, layout::BITS, layout::CHUNKS, layout::RETIRED, layout::STATUS] {
             let folder = dir.join(folder);
             storage.create_folder(&folder).map_err(|e| BufferError::io("create", folder, e))?;
@@ -124,6 +134,15 @@ impl LiveWriter {
             #[cfg(test)]
             is_dead: Default::default(),
         }))
+    }
+
+    fn check_count(dir: &Path, manifest: &Manifest) -> Result<(), BufferError> {
+        match manifest.chunk_count() {
+            0..=MOST_LIVE_CHUNKS => Ok(()),
+            found => {
+                Err(BufferError::TooManyLiveChunks { dir: dir.to_owned(), found, most: MOST_LIVE_CHUNKS })
+            }
+        }
     }
 
     /// From now on a lease that is not published dies as with a killed process.
@@ -169,7 +188,8 @@ impl LiveWriter {
 
     /// A lease on a chunk that is ready to be written: absent, where `fill`, or consumed to a share
     /// of at least `refill_at`. Its unread samples are closed then, and to be carried along. `None`
-    /// where no chunk is ready; costs a look at each word of bits of the shard.
+    /// where no chunk is ready (one of which too many generations wait for a consumer that stalls
+    /// is not); costs a look at each word of bits of the shard.
     pub fn lease(self: &Arc<Self>, fill: bool, refill_at: f64) -> Option<Lease> {
         let mut places = self.lock_places();
         let count = places.states.len();
@@ -188,7 +208,7 @@ impl LiveWriter {
                 }
                 Place::Leased => false,
             };
-            if is_ready {
+            if is_ready && !self.is_held_up(&places.states[at]) {
                 places.next = at + 1;
                 let former = std::mem::replace(&mut places.states[at], Place::Leased);
                 drop(places);
@@ -197,6 +217,18 @@ impl LiveWriter {
             }
         }
         None
+    }
+
+    /// Whether somebody keeps so many generations of a chunk from being settled that it gets no
+    /// more of them for now.
+    fn is_held_up(&self, place: &Place) -> bool {
+        let Place::Published { claims, .. } = place else { return false };
+        let header = claims.header();
+        // What is settled is in the header once the next generation is published; whether more of
+        // it is by now is looked at only where that matters.
+        let waiting = |settled: u64| header.generation.saturating_sub(settled) > MOST_UNSETTLED;
+        waiting(header.history.settled)
+            && waiting(history_after(self.dir(), header.chunk, claims, Payload::There).0.settled)
     }
 
     /// What becomes of a lease's chunk.

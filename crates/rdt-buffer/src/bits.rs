@@ -151,11 +151,14 @@ impl BitsHeader {
     }
 
     fn check(bytes: &[u8], path: &Path, chunk: ChunkId, generation: u64) -> Result<Self, BufferError> {
-        // Small numbers: others are damage.
-        if let (Some(MAGIC), Some(&[version @ 2..=255, 0, 0, 0])) =
-            (bytes.first_chunk().copied(), bytes.get(8..).and_then(<[u8]>::first_chunk))
+        // One under a checksum that fits is no damage.
+        if let Some((header, checksum)) =
+            bytes.get(..HEADER_LENGTH).and_then(|bytes| bytes.split_last_chunk::<4>())
+            && let (Some(&MAGIC), Some(&version)) = (header.first_chunk(), header[8..].first_chunk::<4>())
+            && crc32c::crc32c(header).to_le_bytes() == *checksum
+            && u32::from_le_bytes(version) != VERSION
         {
-            let (path, found) = (path.to_owned(), version.to_string());
+            let (path, found) = (path.to_owned(), u32::from_le_bytes(version).to_string());
             return Err(BufferError::OtherVersion { path, found, expected: VERSION });
         }
         let header = Self::parse(bytes).map_err(|fault| damaged(path, fault))?;

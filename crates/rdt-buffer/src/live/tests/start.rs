@@ -54,9 +54,15 @@ fn a_file_that_cannot_be_opened_ends_the_start_and_is_not_taken_for_damaged() ->
         std::fs::rename(&aside, path)?;
     }
     // Of a newer program.
-    for (path, at) in [(&chunk, 8), (&bits, 8)] {
+    for (path, checked) in [(&chunk, None), (&bits, Some(crate::bits::HEADER_LENGTH - 4))] {
         let whole = std::fs::read(path)?;
-        change(path, at, whole[at] + 1)?;
+        let mut newer = whole.clone();
+        newer[8] += 1;
+        if let Some(end) = checked {
+            let checksum = crc32c::crc32c(&newer[..end]).to_le_bytes();
+            newer[end..end + 4].copy_from_slice(&checksum);
+        }
+        std::fs::write(path, newer)?;
         assert_refused(dir.path(), path)?;
         std::fs::write(path, whole)?;
     }

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -104,7 +104,8 @@ async fn supervise(
                     .await
                     .with_context(|| format!("cannot serve metrics at {address}; give another port"))?;
                 eprintln!("metrics at http://{address}/metrics");
-                let text = || metrics::text(LiveStatus::of(dir).ok().as_ref(), &follow.figures());
+                let lost = AtomicU64::new(0);
+                let text = || metrics::text(LiveStatus::of(dir).ok().as_ref(), &follow.figures(), &lost);
                 metrics::serve(listener, text).await;
                 Ok(())
             }

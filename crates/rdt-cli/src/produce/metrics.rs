@@ -1,6 +1,7 @@
 //! Figures of a live buffer for Prometheus, as text over HTTP.
 
 use std::fmt::Write as _;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rdt_cli::live_status::LiveStatus;
 use rdt_producer::Figures;
@@ -42,8 +43,9 @@ async fn answer(mut stream: TcpStream, figures: &impl Fn() -> String) -> std::io
     stream.shutdown().await
 }
 
-/// The figures in Prometheus' text format.
-pub fn text(status: Option<&LiveStatus>, figures: &Figures) -> String {
+/// The figures in Prometheus' text format. `most_lost` keeps the samples lost at the last look: a
+/// counter does not go down.
+pub fn text(status: Option<&LiveStatus>, figures: &Figures, most_lost: &AtomicU64) -> String {
     let mut text = String::new();
     let mut metric = |name: &str, kind: &str, help: &str, value: f64| {
         // Writing to a string does not fail.
@@ -83,11 +85,18 @@ pub fn text(status: Option<&LiveStatus>, figures: &Figures) -> String {
     let totals = &status.totals;
     metric("samples_produced_total", "counter", "Samples put into the buffer.", totals.produced as f64);
     metric("samples_delivered_total", "counter", "Samples delivered.", totals.delivered as f64);
-    metric("samples_lost_total", "counter", "Samples lost with killed consumers.", totals.lost as f64);
+    let lost = most_lost.fetch_max(totals.lost, Ordering::Relaxed).max(totals.lost);
+    metric("samples_lost_total", "counter", "Samples lost with killed consumers.", lost as f64);
     metric("samples_in_flight", "gauge", "Samples claimed and not delivered yet.", totals.in_flight as f64);
     metric("samples_unread", "gauge", "Samples that nobody has taken.", totals.unread as f64);
     metric("dirty_share", "gauge", "Share of the slots that are taken.", status.dirty_share);
     metric("consumers", "gauge", "Consumers that are running.", status.consumers.len() as f64);
+    metric(
+        "samples_unreadable",
+        "gauge",
+        "Samples that the running consumers could not read; they count as delivered.",
+        status.consumers.iter().map(|consumer| consumer.bad).sum::<u64>() as f64,
+    );
     let waited = status.consumers.iter().map(|consumer| consumer.waited_ms).sum();
     metric(
         "consumer_wait_seconds",

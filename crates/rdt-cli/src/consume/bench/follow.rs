@@ -5,7 +5,7 @@
 //! by one call, then the samples are marked. So after a kill every whole line is of a sample that
 //! nobody else gets; samples of the last lines may be counted as lost all the same.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -156,6 +156,17 @@ impl Ids {
         let mut file =
             OpenOptions::new().read(true).append(true).create(true).open(path).with_context(context)?;
         let end = file.seek(SeekFrom::End(0)).with_context(context)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(Usage::new(format!(
+                    "--ids is {}, which another consumer writes; expected a file of its own for each",
+                    path.display()
+                )));
+            }
+            // A file system without locks.
+            Err(TryLockError::Error(_)) => {}
+        }
         // No line is longer than this: paths have at most 4096 bytes.
         let from = end.saturating_sub(1 << 16);
         file.seek(SeekFrom::Start(from)).with_context(context)?;
@@ -174,6 +185,12 @@ impl Ids {
             serde_json::to_writer(&mut self.lines, &claimed.origin()?)?;
             self.lines.push(b'\n');
         }
-        self.file.write_all(&self.lines).context("cannot write the ids")
+        let length = self.file.metadata().context("cannot look at the file of ids")?.len();
+        let written = self.file.write_all(&self.lines);
+        if written.is_err() {
+            // The samples are given back, and another consumer writes their lines.
+            self.file.set_len(length).context("cannot take back what was written of the ids")?;
+        }
+        written.context("cannot write the ids")
     }
 }

@@ -75,7 +75,25 @@ impl FollowOptions {
         }
     }
 
-    fn check(&self) -> Result<(), ProducerError> {
+    /// Chunks of the buffer at `dir`: as many as are given, as it has, or as the configuration says.
+    ///
+    /// # Errors
+    /// The manifest that is there cannot be read.
+    pub fn chunk_count(&self, dir: &Path) -> Result<u64, ProducerError> {
+        let there = || -> Result<Option<u64>, ProducerError> {
+            Ok(rdt_buffer::Manifest::read_if_any(dir)?.map(|there| there.chunk_count()))
+        };
+        Ok(match self.options.num_chunks {
+            Some(chunks) => chunks.into(),
+            None => there()?.unwrap_or_else(|| self.options.config.dataset.buf_num_chunks.into()),
+        })
+    }
+
+    /// Refuses values out of range.
+    ///
+    /// # Errors
+    /// The first such value.
+    pub fn check(&self) -> Result<(), ProducerError> {
         let wrong = |argument: &str, found: String, expected: &str| {
             Err(ProducerError::Argument { argument: argument.into(), found, expected: expected.into() })
         };

@@ -48,20 +48,33 @@ pub fn run(args: &Args, options: Options, dir: &Path) -> anyhow::Result<Outcome>
     let flag = signals::stop_flag("the chunks in hand are dropped")?;
     let stop = StopFlag::from(Arc::clone(&flag));
     let watch = Arc::new(Watch::default());
+    let following = args.live.options(options.clone(), args.fill_up)?;
+    following.check().map_err(usage_or_failure)?;
     if args.dry_run {
+        let (chunks, chunk_size) =
+            (following.chunk_count(dir).map_err(usage_or_failure)?, options.chunk_size);
         let options = Options { num_chunks: None, ..options };
         let prediction = predict(&options, &stop, &|event| watch.event(&event)).map_err(usage_or_failure)?;
         watch.finish();
         match args.json {
-            true => print::json(&report::Predicted { dry_run: true, prediction: &prediction })?,
-            false => print::text(&report::predicted(&prediction))?,
+            true => print::json(&report::PredictedLive {
+                dry_run: true,
+                live: report::LiveSize { chunks, chunk_size, samples: chunks * u64::from(chunk_size) },
+                prediction: &prediction,
+            })?,
+            false => print::text(&format!(
+                "a pass over the data:\n{}the live buffer: {chunks} chunks of {chunk_size}, {} samples\n",
+                report::predicted(&prediction),
+                chunks * u64::from(chunk_size)
+            ))?,
         }
         return Ok(if prediction.skipped.is_empty() { Outcome::Done } else { Outcome::Incomplete });
     }
     let shard = args.live.shard;
-    let options = args.live.options(options, args.fill_up)?;
+    // Before anything is read: a port that is taken is said at once.
+    let listener = args.live.metrics.map(metrics::listen).transpose()?;
     let watcher = Arc::clone(&watch);
-    let follow = Follow::start(options, dir, stop, move |event| watcher.event(&event));
+    let follow = Follow::start(following, dir, stop, move |event| watcher.event(&event));
     let follow = match follow {
         Ok(follow) => follow,
         Err(ProducerError::InterruptedWhilePlanning) => {
@@ -74,7 +87,7 @@ pub fn run(args: &Args, options: Options, dir: &Path) -> anyhow::Result<Outcome>
         .enable_all()
         .build()
         .context("cannot start the timers")?;
-    let supervised = runtime.block_on(supervise(args, &follow, dir, &flag));
+    let supervised = runtime.block_on(supervise(args, listener, &follow, dir, &flag));
     let report = follow.finish(PATIENCE);
     let _ = std::fs::remove_file(dir.join(layout::STATUS).join(file_name(shard)));
     supervised?;
@@ -93,16 +106,16 @@ pub fn run(args: &Args, options: Options, dir: &Path) -> anyhow::Result<Outcome>
 
 async fn supervise(
     args: &Args,
+    listener: Option<std::net::TcpListener>,
     follow: &Follow,
     dir: &Path,
     stop: &std::sync::atomic::AtomicBool,
 ) -> anyhow::Result<()> {
     let metrics = async {
-        match args.live.metrics {
-            Some(address) => {
-                let listener = TcpListener::bind(address)
-                    .await
-                    .with_context(|| format!("cannot serve metrics at {address}; give another port"))?;
+        match listener {
+            Some(listener) => {
+                let address = listener.local_addr().context("cannot serve metrics")?;
+                let listener = TcpListener::from_std(listener).context("cannot serve metrics")?;
                 eprintln!("metrics at http://{address}/metrics");
                 let lost = AtomicU64::new(0);
                 let text = || metrics::text(LiveStatus::of(dir).ok().as_ref(), &follow.figures(), &lost);

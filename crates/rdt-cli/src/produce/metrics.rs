@@ -1,28 +1,68 @@
 //! Figures of a live buffer for Prometheus, as text over HTTP.
 
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use rdt_cli::exit::Usage;
 use rdt_cli::live_status::LiveStatus;
 use rdt_producer::Figures;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
 use tokio::time::{Duration, timeout};
 
 /// A request is a few lines; who sends more or takes longer is no scraper.
 const REQUEST_BYTES: usize = 8192;
 const REQUEST_TIME: Duration = Duration::from_secs(5);
 
-/// Answers every request with what `figures` says at that moment, for ever.
+/// So many connections are served at a time; others wait.
+const MOST_CONNECTIONS: usize = 64;
+
+/// Listens at `address`, of this machine alone: what is told is for its own users.
+///
+/// # Errors
+/// The address is another machine's or everybody's, or is taken.
+pub fn listen(address: SocketAddr) -> anyhow::Result<std::net::TcpListener> {
+    if !address.ip().is_loopback() {
+        return Err(Usage::new(format!(
+            "--metrics is {address}, expected an address of this machine alone, such as 127.0.0.1:{}",
+            address.port()
+        )));
+    }
+    let listener = std::net::TcpListener::bind(address)
+        .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
+        .map_err(|error| {
+            Usage::new(format!("cannot serve metrics at {address}: {error}; give another port, or port 0"))
+        })?;
+    Ok(listener)
+}
+
+/// Answers every request with what `figures` says at that moment, for ever. Connections do not wait
+/// for each other.
 pub async fn serve(listener: TcpListener, figures: impl Fn() -> String) {
+    let mut asking: JoinSet<Option<(TcpStream, bool)>> = JoinSet::new();
+    let mut answering: JoinSet<()> = JoinSet::new();
     loop {
-        // A connection that cannot be taken is the other side's loss.
-        let Ok((stream, _)) = listener.accept().await else { continue };
-        let _ = timeout(REQUEST_TIME, answer(stream, &figures)).await;
+        let has_room = asking.len() + answering.len() < MOST_CONNECTIONS;
+        tokio::select! {
+            // A connection that cannot be taken is the other side's loss.
+            taken = listener.accept(), if has_room => if let Ok((stream, _)) = taken {
+                asking.spawn(async { timeout(REQUEST_TIME, request(stream)).await.ok()?.ok() });
+            },
+            Some(asked) = asking.join_next() => if let Ok(Some((stream, is_known))) = asked {
+                let text = is_known.then(&figures);
+                answering.spawn(async {
+                    let _ = timeout(REQUEST_TIME, answer(stream, text)).await;
+                });
+            },
+            Some(_) = answering.join_next() => {}
+        }
     }
 }
 
-async fn answer(mut stream: TcpStream, figures: &impl Fn() -> String) -> std::io::Result<()> {
+/// Reads a request; says whether it asks for the metrics.
+async fn request(mut stream: TcpStream) -> std::io::Result<(TcpStream, bool)> {
     let mut request = Vec::new();
     while !request.windows(4).any(|end| end == b"\r\n\r\n") && request.len() < REQUEST_BYTES {
         if stream.read_buf(&mut request).await? == 0 {
@@ -30,9 +70,13 @@ async fn answer(mut stream: TcpStream, figures: &impl Fn() -> String) -> std::io
         }
     }
     let is_known = request.starts_with(b"GET /metrics ") || request.starts_with(b"GET / ");
-    let (status, body) = match is_known {
-        true => ("200 OK", figures()),
-        false => ("404 Not Found", "GET /metrics\n".to_owned()),
+    Ok((stream, is_known))
+}
+
+async fn answer(mut stream: TcpStream, text: Option<String>) -> std::io::Result<()> {
+    let (status, body) = match text {
+        Some(text) => ("200 OK", text),
+        None => ("404 Not Found", "GET /metrics\n".to_owned()),
     };
     let answer = format!(
         "HTTP/1.1 {status}\r\nContent-Type: text/plain; version=0.0.4\r\nContent-Length: {}\r\n\
@@ -105,4 +149,39 @@ pub fn text(status: Option<&LiveStatus>, figures: &Figures, most_lost: &AtomicU6
         seconds(waited),
     );
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::{Ipv4Addr, TcpStream as Client};
+
+    use super::*;
+
+    #[test]
+    fn metrics_are_for_this_machine_and_a_silent_connection_blocks_nobody() -> anyhow::Result<()> {
+        let refused = listen((Ipv4Addr::UNSPECIFIED, 0).into()).err().map(|error| error.to_string());
+        assert!(refused.is_some_and(|text| text.contains("this machine alone")));
+        let listener = listen((Ipv4Addr::LOCALHOST, 0).into())?;
+        let address = listener.local_addr()?;
+        let refused = listen(address).err().map(|error| error.to_string());
+        assert!(refused.is_some_and(|text| text.contains("another port")));
+        let _silent = Client::connect(address)?;
+        let client = std::thread::spawn(move || -> std::io::Result<String> {
+            let mut client = Client::connect(address)?;
+            client.set_read_timeout(Some(REQUEST_TIME / 2))?;
+            client.write_all(b"GET /metrics HTTP/1.1\r\n\r\n")?;
+            let mut text = String::new();
+            client.read_to_string(&mut text).map(|_| text)
+        });
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(async {
+            let serving = serve(TcpListener::from_std(listener)?, || "rdt_x 1\n".to_owned());
+            let _ = timeout(REQUEST_TIME / 2, serving).await;
+            anyhow::Ok(())
+        })?;
+        let text = client.join().map_err(|_| anyhow::anyhow!("the client panicked"))??;
+        assert!(text.starts_with("HTTP/1.1 200") && text.ends_with("rdt_x 1\n"), "{text}");
+        Ok(())
+    }
 }

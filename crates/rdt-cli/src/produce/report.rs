@@ -30,6 +30,29 @@ pub struct Predicted<'a> {
     pub prediction: &'a Prediction,
 }
 
+/// A dry run's report of a live buffer.
+#[derive(Serialize)]
+pub struct PredictedLive<'a> {
+    /// Always `true`.
+    pub dry_run: bool,
+    /// What the buffer will hold.
+    pub live: LiveSize,
+    /// A pass over the data.
+    #[serde(flatten)]
+    pub prediction: &'a Prediction,
+}
+
+/// What a live buffer holds when it is full.
+#[derive(Serialize)]
+pub struct LiveSize {
+    /// Chunks.
+    pub chunks: u64,
+    /// Samples of one.
+    pub chunk_size: u32,
+    /// Samples of all.
+    pub samples: u64,
+}
+
 /// The text of a fill's report.
 pub fn filled(filled: &Filled<'_>) -> String {
     let report = filled.report;

@@ -39,9 +39,10 @@ pub fn run() -> anyhow::Result<Outcome> {
         return follow::clean_dirty(&args.buffer_dir()?).map(|()| Outcome::Done);
     }
     let Command { options, buffer } = args.meaning()?;
-    // Where a buffer is only going to be there is nothing to mark.
-    let is_new = args.fill_up && rdt_buffer::Manifest::read_if_any(&buffer)?.is_none();
-    if args.live.clean_dirty && !args.dry_run && !is_new {
+    // Where a buffer is only going to be there is nothing to mark. What is wrong with one that is
+    // there is said by whoever goes on with it.
+    let is_new = || args.fill_up && matches!(rdt_buffer::Manifest::read_if_any(&buffer), Ok(None));
+    if args.live.clean_dirty && !args.dry_run && !is_new() {
         follow::clean_dirty(&buffer)?;
     }
     if args.live.follow || !args.fill_up {

@@ -194,6 +194,8 @@ impl Torture {
         let kills = |programs: &[Program]| programs.iter().map(|program| program.kills).sum::<u64>();
         let (producer_kills, consumer_kills) = (kills(&producers), kills(&consumers));
         for mut producer in producers {
+            // One that was started a moment ago may not listen to signals yet.
+            std::thread::sleep(STARTING.saturating_sub(producer.started.elapsed()));
             let pid = producer.child.id().to_string();
             run(command("kill", &["-s", "TERM", &pid])).expect(0);
             let status = producer.child.wait().expect("the producer's end");

@@ -3,11 +3,15 @@
 
 use std::ffi::OsString;
 
-/// The process's arguments with the underscores of flag names turned into dashes.
+use rdt_schema::Setting;
+
+/// The process's arguments with the underscores of flag names turned into dashes; from here on,
+/// messages of libraries name settings as flags.
 ///
 /// Only the name is touched: `--buf_path=/a_b` becomes `--buf-path=/a_b`. Everything after
 /// a bare `--` stays as it is.
 pub fn normalised() -> Vec<OsString> {
+    Setting::spell_with(as_flag);
     normalise(std::env::args_os())
 }
 
@@ -23,6 +27,11 @@ pub fn normalise(args: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
             }
         })
         .collect()
+}
+
+/// The flag of a setting.
+pub fn as_flag(setting: &'static str) -> String {
+    format!("--{}", setting.replace('_', "-"))
 }
 
 fn with_dashes(flag: &str) -> String {

@@ -8,6 +8,9 @@ use rdt_buffer::{ChunkId, SampleId, SlotIndex};
 use rdt_schema::Origin;
 use serde::{Deserialize, Serialize};
 
+use crate::feed::TicketPlace;
+use crate::source::SampleSource;
+
 /// What a loader does with a sample that cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -28,6 +31,8 @@ pub struct BadSample {
     pub sample: SampleId,
     /// The chunk that holds it and its slot there; none where it was read from a source file.
     pub place: Option<(ChunkId, SlotIndex)>,
+    /// The filling of the chunk, of a live buffer: its next one has other samples under the same ids.
+    pub generation: Option<u64>,
     /// Source file and episode; none where the chunk itself cannot be opened.
     pub origin: Option<Origin>,
     /// Original step; none where the chunk itself cannot be opened.
@@ -37,18 +42,48 @@ pub struct BadSample {
 }
 
 impl BadSample {
-    /// Names a sample of a live buffer that cannot be read because of `error`.
-    pub(crate) fn of_claimed(claimed: &Claimed, error: &dyn Error) -> Self {
+    /// Names the sample at `place`, of `source` if it is not claimed, which cannot be read because of
+    /// `error`.
+    pub(crate) fn of(place: &TicketPlace, source: &SampleSource, error: &dyn Error) -> Self {
+        match place {
+            TicketPlace::Ordered(id) => Self::of_source(*id, source, error),
+            TicketPlace::Claimed(claimed) => Self::of_claimed(claimed, error),
+        }
+    }
+
+    fn of_source(sample: SampleId, source: &SampleSource, error: &dyn Error) -> Self {
+        let (mut origin, mut step) = (None, None);
+        // What cannot be known is left out.
+        let _ = source.tell_origin(sample, &mut |_, known, at| (origin, step) = (Some(known.clone()), Some(at)));
+        let place = source.place(sample);
+        Self { sample, place, generation: None, origin, step, reason: in_full(error) }
+    }
+
+    fn of_claimed(claimed: &Claimed, error: &dyn Error) -> Self {
         let named = claimed.view().ok().map(|view| (view.episode().origin.clone(), view.step()));
         let (origin, step) = named.unzip();
-        let place = Some((claimed.generation().chunk, claimed.slot()));
-        Self { sample: claimed.id(), place, origin, step, reason: in_full(error) }
+        let at = claimed.generation();
+        Self {
+            sample: claimed.id(),
+            place: Some((at.chunk, claimed.slot())),
+            generation: Some(at.generation),
+            origin,
+            step,
+            reason: in_full(error),
+        }
     }
 
     /// Names a chunk of a live buffer that cannot be opened, as its first sample.
     pub(crate) fn of_chunk(chunk: ChunkId, error: &dyn Error) -> Self {
         let place = Some((chunk, SlotIndex::new(0)));
-        Self { sample: SampleId::new(0), place, origin: None, step: None, reason: in_full(error) }
+        Self {
+            sample: SampleId::new(0),
+            place,
+            generation: None,
+            origin: None,
+            step: None,
+            reason: in_full(error),
+        }
     }
 }
 

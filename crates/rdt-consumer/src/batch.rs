@@ -12,6 +12,8 @@ use rdt_schema::STATE_DIM;
 use rdt_schema::config::CommonConfig;
 
 use crate::batch_order::Position;
+use crate::loader::Layout;
+use crate::receipt::Receipt;
 use crate::rows::{Row, Rows};
 
 /// Sizes that all samples of a loader share.
@@ -56,7 +58,7 @@ pub enum Delivery {
     /// buffer can be read at all.
     Stored,
     /// What the image encoder made of them, as it is stored in the buffer: nothing is decoded.
-    Tokens {
+    Embeddings {
         /// Tokens of an image.
         tokens: u32,
         /// Numbers of a token.
@@ -72,7 +74,7 @@ impl Delivery {
         match self {
             Self::Pixel { size } => 3 * size * size,
             Self::Frames | Self::Stored => 0,
-            Self::Tokens { tokens, width, element } => tokens as usize * width as usize * element.bytes(),
+            Self::Embeddings { tokens, width, element } => tokens as usize * width as usize * element.bytes(),
         }
     }
 }
@@ -128,30 +130,41 @@ impl Default for SampleRecord {
 
 /// One batch of one rank.
 ///
-/// An incomplete last batch has fewer samples; a rank's piece of it may have none.
+/// An incomplete last batch has fewer samples; a rank's piece of it may have none. Samples of a live
+/// buffer belong to it until its [`Receipt`] is delivered; dropped with it, they are given back.
 #[derive(Debug)]
 pub struct Batch {
     position: Position,
     next: Position,
-    shape: BatchShape,
-    delivery: Delivery,
+    layout: Layout,
     len: usize,
     store: Store,
+    receipt: Receipt,
     pool: Sender<Store>,
 }
 
 impl Batch {
     pub(crate) fn assemble(
         (position, next): (Position, Position),
-        shape: BatchShape,
-        delivery: Delivery,
+        layout: Layout,
         mut store: Store,
         slots: Vec<Slot>,
+        receipt: Receipt,
         pool: Sender<Store>,
     ) -> Self {
         let len = slots.len();
         store.rejoin(slots);
-        Self { position, next, shape, delivery, len, store, pool }
+        Self { position, next, layout, len, store, receipt, pool }
+    }
+
+    /// What is to be said of its samples once they were used.
+    pub fn receipt(&self) -> &Receipt {
+        &self.receipt
+    }
+
+    /// Gives its memory back and keeps the receipt.
+    pub fn into_receipt(mut self) -> Receipt {
+        std::mem::take(&mut self.receipt)
     }
 
     /// Which batch this is.
@@ -186,12 +199,12 @@ impl Batch {
 
     /// Sizes of the rows.
     pub fn shape(&self) -> BatchShape {
-        self.shape
+        self.layout.shape
     }
 
     /// In which form the images are.
     pub fn delivery(&self) -> Delivery {
-        self.delivery
+        self.layout.delivery
     }
 
     /// Names and numbers of the samples.
@@ -226,7 +239,7 @@ impl Batch {
 
     /// For [`Delivery::Pixel`]: `(len, history * cameras, size, size, 3)`, RGB, the oldest frame of all
     /// cameras first (external, right wrist, left wrist), invalid images background; else empty.
-    /// For [`Delivery::Tokens`]: `(len, history * cameras, tokens, width)`, as stored, invalid images the
+    /// For [`Delivery::Embeddings`]: `(len, history * cameras, tokens, width)`, as stored, invalid images the
     /// embedding of background.
     pub fn images(&self) -> &[u8] {
         self.store.images.first(self.len)
@@ -275,13 +288,8 @@ impl Store {
         }
     }
 
-    /// Lends the place of the first `samples` samples.
-    pub(crate) fn lend(&mut self, samples: usize) -> Vec<Slot> {
-        (0..samples).map(|index| self.lend_one(index)).collect()
-    }
-
     /// Lends the place of sample `index`, all before it being out.
-    pub(crate) fn lend_one(&mut self, index: usize) -> Slot {
+    pub(crate) fn lend(&mut self, index: usize) -> Slot {
         Slot {
             state: self.state.lend(),
             state_mask: self.state_mask.lend(),

@@ -24,6 +24,20 @@ pub struct Position {
     pub batch: u64,
 }
 
+/// Who takes which piece of each batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ranks {
+    /// This rank, from 0.
+    pub rank: u32,
+    /// Ranks there are.
+    pub world: u32,
+}
+
+impl Ranks {
+    /// One rank, which takes everything.
+    pub const ONE: Self = Self { rank: 0, world: 1 };
+}
+
 /// What happens to the samples left over when the batch size does not divide the buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -39,9 +53,9 @@ pub enum LastBatch {
 /// The batches of every epoch for one rank.
 ///
 /// ```
-/// use rdt_consumer::{BatchOrder, LastBatch, Order, Position};
+/// use rdt_consumer::{BatchOrder, LastBatch, Order, Position, Ranks};
 /// let order = Order::new(10, 7).unwrap();
-/// let batches = BatchOrder::new(order, 4, 2, 1, LastBatch::Keep)?;
+/// let batches = BatchOrder::new(order, 4, Ranks { rank: 1, world: 2 }, LastBatch::Keep)?;
 /// assert_eq!(batches.batches_per_epoch(), 3);
 /// let second_half: Vec<_> = batches.samples(Position { epoch: 0, batch: 0 }).collect();
 /// assert_eq!(second_half.len(), 2);
@@ -57,7 +71,7 @@ pub struct BatchOrder {
 }
 
 impl BatchOrder {
-    /// Batches of `global_batch` samples for rank `rank` of `world`.
+    /// Batches of `global_batch` samples, one rank's piece of each.
     ///
     /// # Errors
     /// A batch of no samples, no ranks, a rank that `world` does not have, more ranks than
@@ -65,11 +79,11 @@ impl BatchOrder {
     pub fn new(
         order: Order,
         global_batch: u32,
-        world: u32,
-        rank: u32,
+        ranks: Ranks,
         last: LastBatch,
     ) -> Result<Self, ConsumerError> {
         let global_batch = NonZeroU32::new(global_batch).ok_or(ConsumerError::EmptyBatch)?;
+        let Ranks { rank, world } = ranks;
         let world = NonZeroU32::new(world).ok_or(ConsumerError::NoRanks)?;
         if rank >= world.get() {
             return Err(ConsumerError::Rank { rank, world: world.get() });

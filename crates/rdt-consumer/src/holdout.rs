@@ -87,9 +87,7 @@ impl Holdout {
     /// # Errors
     /// A share outside of (0, 1), or one that leaves a side without samples.
     pub fn new(source: &SampleSource, share: f64) -> Result<Self, ConsumerError> {
-        if !(share > 0.0 && share < 1.0) {
-            return Err(ConsumerError::HoldoutShare { share });
-        }
+        Self::check_share(share)?;
         let mut sides = [Selection::default(), Selection::default()];
         // Episodes change rarely from one sample to the next; each is counted where it first
         // comes up.
@@ -106,7 +104,7 @@ impl Holdout {
                     _ => {
                         let name = names.get(usize::from(dataset)).map_or("", String::as_str);
                         let hash = hash(name, origin);
-                        let side = usize::from(draw::unit(hash) < share);
+                        let side = usize::from(is_chosen(hash, share));
                         sides[side].episodes += u64::from(seen.insert(hash));
                         before = Some((dataset, origin.clone(), side));
                         side
@@ -125,6 +123,19 @@ impl Holdout {
             });
         }
         Ok(Self { training: Arc::new(training), held_out: Arc::new(held_out), unknown })
+    }
+
+    /// Whether the episode `origin` of data set `dataset` is held out, at a share of `share`.
+    pub fn holds_out(share: f64, dataset: &str, origin: &Origin) -> bool {
+        is_chosen(hash(dataset, origin), share)
+    }
+
+    /// Refuses a share outside of (0, 1).
+    ///
+    /// # Errors
+    /// It is.
+    pub(crate) fn check_share(share: f64) -> Result<(), ConsumerError> {
+        if share > 0.0 && share < 1.0 { Ok(()) } else { Err(ConsumerError::HoldoutShare { share }) }
     }
 
     /// What the log says.
@@ -148,6 +159,10 @@ impl Holdout {
     pub fn note(&self) -> String {
         format!(", {} samples trained on and {} held out", self.training.samples, self.held_out.samples)
     }
+}
+
+fn is_chosen(hash: u64, share: f64) -> bool {
+    draw::unit(hash) < share
 }
 
 /// Where an episode comes from, as one number. It decides which episodes runs hold out, so a

@@ -1,184 +1,225 @@
-//! Batches of a buffer, built ahead by worker threads and delivered in order.
+//! Batches, built ahead by worker threads and delivered in order.
 //!
-//! The loader lends each worker one *slot* of a batch at a time: a worker decodes straight into
-//! the memory that is delivered. Which samples a batch holds is settled before any thread runs,
-//! so timing shows in nothing but time. A bounded number of batches is being built at any time;
-//! delivered batches give their memory back when they are dropped.
+//! A loader takes tickets from its [`Feed`](crate::feed::Feed), lends each to a worker thread together
+//! with a *slot* of a batch, into which the worker decodes straight, and delivers the batches in the
+//! order in which the feed cut them. It knows no source and no order. Which samples a batch holds is
+//! settled before any thread runs, so timing shows in nothing but time. A bounded number of batches is
+//! being built at any time; delivered batches give their memory back when they are dropped.
 
+mod building;
 mod worker;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, unbounded};
-use rdt_buffer::SampleId;
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use rdt_buffer::embedding::ImageEmbeddings;
+use rdt_buffer::{Buffer, SampleId};
 use rdt_schema::CameraSlot;
 
 use crate::bad_sample::{BadSample, OnBadSample};
-use crate::batch::{Batch, BatchShape, Delivery, Slot, Store};
-use crate::batch_order::{BatchOrder, LastBatch, Position};
+use crate::batch::{Batch, BatchShape, Delivery};
+use crate::batch_order::Position;
 use crate::condition::{Conditioner, Conditioning};
 use crate::error::ConsumerError;
-use crate::holdout::Selection;
-use crate::order::{Order, OrderKind};
+use crate::feed::live::{LiveFeed, LiveOptions};
+use crate::feed::ordered::{OrderedFeed, OrderedOptions};
+use crate::feed::{End, Feed, Instead, Next, Ticket, Tried};
 use crate::prepared;
 use crate::slot::SlotFiller;
 use crate::source::SampleSource;
 use crate::statistics::{LoaderStatistics, Times};
+use building::{Cell, Line};
 use worker::{Job, Message, Worker};
 
-/// How to load a buffer.
+/// Between two looks at the stop flag.
+const STOP_LOOK: Duration = Duration::from_millis(100);
+
+/// How samples become batches, wherever they come from.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LoaderOptions {
-    /// Seed of the order, of the wordings drawn and of conditioning.
-    pub seed: u64,
-    /// Samples of a batch over all ranks.
-    pub global_batch: u32,
-    /// Ranks.
-    pub world: u32,
-    /// This rank.
-    pub rank: u32,
-    /// What happens to an epoch's incomplete batch.
-    pub last: LastBatch,
-    /// How an epoch goes through the samples.
-    pub order: OrderKind,
-    /// The samples that are delivered; all of them, if none.
-    pub selection: Option<Arc<Selection>>,
-    /// The first batch to deliver.
-    pub start: Position,
-    /// The first batch not to deliver any more; endless over epochs if none.
-    pub end: Option<Position>,
-    /// Sizes that the samples must have.
-    pub shape: BatchShape,
-    /// In which form images are delivered.
-    pub delivery: Delivery,
+    /// What a batch is laid out for.
+    pub layout: Layout,
+    /// Who fills batches.
+    pub workers: Workers,
     /// What is masked and disturbed; by default nothing, which is what evaluation takes.
     pub conditioning: Conditioning,
-    /// Threads that fill batches; at least one is started.
-    pub workers: usize,
-    /// Batches that are built ahead of the one delivered; at least one.
-    pub batches_ahead: usize,
     /// What happens to a sample that cannot be read.
     pub on_bad_sample: OnBadSample,
 }
 
-/// Batches of a buffer, in order.
+/// What a batch is laid out for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Layout {
+    /// Sizes that the samples must have.
+    pub shape: BatchShape,
+    /// In which form images are delivered.
+    pub delivery: Delivery,
+}
+
+/// Who fills batches, and how far ahead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Workers {
+    /// Threads; at least one is started.
+    pub threads: usize,
+    /// Batches that are built ahead of the one delivered; at least one.
+    pub batches_ahead: usize,
+}
+
+/// Batches, one after another.
 ///
-/// Iterating stops at the options' end, if there is one, or after an error. Dropping the loader
-/// stops and joins its threads; batches already delivered stay valid.
+/// They end at the feed's end, or after an error. Dropping the loader stops and joins its threads;
+/// batches already delivered stay valid, and claimed samples that were not delivered are given back.
 #[derive(Debug)]
 pub struct Loader {
-    order: BatchOrder,
-    options: LoaderOptions,
-    dataset_names: Vec<String>,
+    // Threads, jobs and batches go before the feed: what they hold may be claimed from it.
     jobs: Option<Sender<Job>>,
+    waiting_jobs: Receiver<Job>,
     messages: Receiver<Message>,
-    stop: Arc<AtomicBool>,
-    workers: Vec<JoinHandle<()>>,
-    /// Where dropped batches come back to.
-    pool: (Sender<Store>, Receiver<Store>),
-    building: VecDeque<Building>,
-    /// The first batch that is not being built yet.
-    ahead: Position,
-    /// Number of the batch in front of `building`, counted from the loader's start.
-    delivered: u64,
-    ended: bool,
-    bad: BTreeMap<SampleId, BadSample>,
+    threads: Vec<JoinHandle<()>>,
+    stop_threads: Arc<AtomicBool>,
+    line: Line,
+    /// Places whose sample could not be read: how many were tried there, and the first of them.
+    tried: HashMap<(u64, usize), (u32, BadSample)>,
+    feed: Box<dyn Feed>,
+    source: SampleSource,
+    dataset_names: Vec<String>,
+    on_bad_sample: OnBadSample,
+    bad: Vec<BadSample>,
+    named: HashSet<(SampleId, Option<u64>)>,
+    bad_in_a_row: u32,
+    end: Option<End>,
+    is_over: bool,
     times: Arc<Times>,
     statistics: LoaderStatistics,
 }
 
-/// A batch that workers are filling.
-#[derive(Debug)]
-struct Building {
-    position: Position,
-    next: Position,
-    store: Store,
-    slots: Vec<Option<Slot>>,
-    missing: usize,
-    error: Option<ConsumerError>,
-}
-
 impl Loader {
-    /// Starts the threads and the first batches of a buffer, or of another place with samples.
+    /// Batches of an order over `source`. Starts the threads and the first batches.
     ///
     /// # Errors
-    /// No samples, options out of range (see [`BatchOrder::new`]), data sets of other
-    /// sizes than the configured ones, conditioning out of range or without the means it
-    /// needs, or threads that cannot be started.
-    pub fn new(samples: impl Into<SampleSource>, options: LoaderOptions) -> Result<Self, ConsumerError> {
-        let source = samples.into();
-        check_shape(&source, options.shape)?;
-        let side = match options.delivery {
+    /// No samples, options out of range (see [`BatchOrder::new`](crate::BatchOrder::new)), data sets
+    /// of other sizes than the layout's, conditioning out of range or without the means it needs, or
+    /// threads that cannot be started.
+    pub fn ordered(
+        source: impl Into<SampleSource>,
+        batches: OrderedOptions,
+        options: LoaderOptions,
+    ) -> Result<Self, ConsumerError> {
+        let source = source.into();
+        // What is announced are frames, and stored embeddings stand for them.
+        let announces = !matches!(options.layout.delivery, Delivery::Embeddings { .. });
+        let ahead = announces.then_some(options.workers.batches_ahead.max(1) as u64);
+        let order = batches.batches(source.sample_count())?;
+        let feed = OrderedFeed::new(order, (batches.start, batches.end), ahead)?;
+        let mut loader = Self::new(source, Box::new(feed), options)?;
+        loader.hand_out()?;
+        Ok(loader)
+    }
+
+    /// Batches of the live buffer at `dir`. Registers as one of its consumers and starts the threads.
+    ///
+    /// # Errors
+    /// It is no buffer, is being filled or cannot be written; else as of [`Loader::ordered`].
+    pub fn live(dir: &Path, batches: LiveOptions, options: LoaderOptions) -> Result<Self, ConsumerError> {
+        if let Delivery::Embeddings { .. } = options.layout.delivery {
+            // Of chunks that are replaced, nobody makes them.
+            return Err(ConsumerError::NoImageEmbeddings);
+        }
+        let source = SampleSource::from(Arc::new(Buffer::open(dir)?));
+        Self::new(source, Box::new(LiveFeed::open(dir, batches)?), options)
+    }
+
+    fn new(source: SampleSource, feed: Box<dyn Feed>, options: LoaderOptions) -> Result<Self, ConsumerError> {
+        let LoaderOptions { layout, workers, conditioning, on_bad_sample } = options;
+        check_shape(&source, layout.shape)?;
+        let side = match layout.delivery {
             Delivery::Pixel { size } => Some(size),
-            Delivery::Frames | Delivery::Stored | Delivery::Tokens { .. } => None,
+            Delivery::Frames | Delivery::Stored | Delivery::Embeddings { .. } => None,
         };
-        let embeddings = stored_images(&source, &options)?;
-        prepared::check(source.frame_size(), side, &options.conditioning)?;
-        let order = match &options.selection {
-            Some(selection) => Order::of(Arc::clone(selection), options.seed)?,
-            None => Order::new(source.sample_count(), options.seed)?,
-        };
-        let order = order.of_kind(options.order);
-        let order = BatchOrder::new(order, options.global_batch, options.world, options.rank, options.last)?;
-        let start = order.normalised(options.start)?;
-        let conditioner = Conditioner::new(&options.conditioning, &source)?;
-        let (jobs, taken_jobs) = unbounded();
+        let embeddings = stored_images(&source, layout.delivery, &conditioning)?;
+        prepared::check(source.frame_size(), side, &conditioning)?;
+        let conditioner = Conditioner::new(&conditioning, &source)?;
+        let (jobs, waiting_jobs) = unbounded();
         let (sent_messages, messages) = unbounded();
-        let stop = Arc::new(AtomicBool::new(false));
-        let times = Arc::new(Times::default());
         let mut loader = Self {
+            line: Line::new(layout, workers.batches_ahead.max(1), feed.max_batch()),
             dataset_names: source.datasets().iter().map(|dataset| dataset.name.clone()).collect(),
             jobs: Some(jobs),
+            waiting_jobs,
             messages,
-            stop: Arc::clone(&stop),
-            workers: Vec::new(),
-            pool: unbounded(),
-            building: VecDeque::new(),
-            ahead: start,
-            delivered: 0,
-            ended: false,
-            bad: BTreeMap::new(),
-            times: Arc::clone(&times),
+            threads: Vec::new(),
+            stop_threads: Arc::default(),
+            tried: HashMap::new(),
+            feed,
+            source,
+            on_bad_sample,
+            bad: Vec::new(),
+            named: HashSet::new(),
+            bad_in_a_row: 0,
+            end: None,
+            is_over: false,
+            times: Arc::default(),
             statistics: LoaderStatistics::default(),
-            order,
-            options,
         };
-        for number in 0..loader.options.workers.max(1) {
+        for number in 0..workers.threads.max(1) {
             let worker = Worker {
-                source: source.clone(),
-                order: loader.order.order().clone(),
-                filler: SlotFiller::new(
-                    loader.options.shape,
-                    loader.options.delivery,
-                    conditioner.clone(),
-                    embeddings.clone(),
-                )?,
-                on_bad_sample: loader.options.on_bad_sample,
-                jobs: taken_jobs.clone(),
+                source: loader.source.clone(),
+                filler: SlotFiller::new(layout, conditioner.clone(), embeddings.clone())?,
+                jobs: loader.waiting_jobs.clone(),
                 messages: sent_messages.clone(),
-                stop: Arc::clone(&stop),
-                times: Arc::clone(&times),
+                stop: Arc::clone(&loader.stop_threads),
+                times: Arc::clone(&loader.times),
             };
             let thread = std::thread::Builder::new().name(format!("load-{number}"));
-            loader.workers.push(thread.spawn(move || worker.run()).map_err(ConsumerError::Spawn)?);
+            loader.threads.push(thread.spawn(move || worker.run()).map_err(ConsumerError::Spawn)?);
         }
-        loader.build_ahead();
         Ok(loader)
+    }
+
+    /// The next batch; none at the end, which [`Loader::end`] explains. Waits where there are no
+    /// samples, asleep for most of the time, until `stop` is set.
+    ///
+    /// # Errors
+    /// A sample cannot be read, where that is to fail, or none of those that stand in for it; a
+    /// thread was lost; a live buffer cannot be looked at.
+    pub fn next(&mut self, stop: &AtomicBool) -> Result<Option<Batch>, ConsumerError> {
+        if self.is_over {
+            return Ok(None);
+        }
+        let mut batch = self.wait_for_batch(stop);
+        if matches!(batch, Ok(Some(_))) && self.feed.runs_ahead() {
+            // What was in the batch's place is put to work while the batch is used.
+            batch = self.hand_out().and(batch);
+        }
+        self.is_over = match &batch {
+            Ok(Some(_)) => false,
+            Ok(None) => self.end != Some(End::Stopped),
+            Err(_) => true,
+        };
+        batch
+    }
+
+    /// Why there was no batch; none before.
+    pub fn end(&self) -> Option<End> {
+        self.end
+    }
+
+    /// Samples that could not be read since the last call, each once, by id; chunks of a live buffer
+    /// too, in a sample's form.
+    pub fn take_bad_samples(&mut self) -> Vec<BadSample> {
+        self.bad.extend(self.feed.take_unreadable());
+        self.bad.sort_by_key(|bad| bad.sample);
+        std::mem::take(&mut self.bad)
     }
 
     /// The batch that comes next: what a checkpoint saves before any batch was taken.
     pub fn position(&self) -> Position {
-        self.building.front().map_or(self.ahead, |building| building.position)
-    }
-
-    /// Batches of an epoch, the same for all ranks.
-    pub fn batches_per_epoch(&self) -> u64 {
-        self.order.batches_per_epoch()
+        self.line.position().unwrap_or_else(|| self.feed.position())
     }
 
     /// Names of the data sets that [`SampleRecord::dataset`](crate::batch::SampleRecord) counts in.
@@ -186,164 +227,145 @@ impl Loader {
         &self.dataset_names
     }
 
-    /// The samples that could not be read so far, each once, by id.
-    pub fn bad_samples(&self) -> impl Iterator<Item = &BadSample> {
-        self.bad.values()
-    }
-
     /// Where the time went so far.
     pub fn statistics(&self) -> LoaderStatistics {
-        let mut statistics = self.statistics;
+        let mut statistics = LoaderStatistics { held_out: self.feed.held_out(), ..self.statistics };
         self.times.write_to(&mut statistics);
         statistics
     }
 
-    /// Hands out work until enough batches are being built.
-    fn build_ahead(&mut self) {
-        let Some(jobs) = &self.jobs else { return };
-        while self.building.len() < self.options.batches_ahead.max(1) {
-            if self.options.end.is_some_and(|end| self.ahead >= end) {
-                return;
+    fn wait_for_batch(&mut self, stop: &AtomicBool) -> Result<Option<Batch>, ConsumerError> {
+        let asked = Instant::now();
+        self.file_all()?;
+        self.statistics.ready += self.line.whole_batches();
+        self.statistics.queued += self.waiting_jobs.len() as u64;
+        loop {
+            if stop.load(Ordering::Relaxed) {
+                self.end = Some(End::Stopped);
+                return Ok(None);
             }
-            let position = self.ahead;
-            let positions = self.order.positions(position.batch);
-            let local = (positions.end - positions.start) as usize;
-            let mut store = self.pool.1.try_recv().unwrap_or_else(|_| {
-                Store::new(self.order.max_local_batch(), &self.options.shape, self.options.delivery)
-            });
-            let serial = self.delivered + self.building.len() as u64;
-            for (index, (slot, at)) in store.lend(local).into_iter().zip(positions).enumerate() {
-                let job = Job {
-                    serial,
-                    index,
-                    epoch: position.epoch,
-                    at,
-                    announce: self.announced(position, index),
-                    slot,
-                };
-                if jobs.send(job).is_err() {
-                    // All workers are gone: the message of the first one says so.
+            // Memory that came back since the last call is put to work before any waiting.
+            let pause = self.hand_out()?;
+            self.file_all()?;
+            if let Some(batch) = self.line.deliver() {
+                let batch = batch?;
+                self.statistics.waited += asked.elapsed();
+                self.feed.count_waited(asked.elapsed());
+                self.statistics.batches += 1;
+                self.statistics.samples += batch.len() as u64;
+                self.statistics.bytes += batch.bytes();
+                return Ok(Some(batch));
+            }
+            if self.end.is_some() && self.line.is_empty() {
+                return Ok(None);
+            }
+            // Not longer than to the next look at the stop flag.
+            match self.messages.recv_timeout(pause.unwrap_or(STOP_LOOK).min(STOP_LOOK)) {
+                Ok(message) => self.file(message)?,
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return Err(ConsumerError::WorkerLost),
+            }
+        }
+    }
+
+    /// Hands out work until enough batches are being built; where there is too little of it, says how
+    /// long to wait for more.
+    fn hand_out(&mut self) -> Result<Option<Duration>, ConsumerError> {
+        while self.line.has_room() {
+            let position = self.feed.position();
+            match self.feed.next()? {
+                Next::Take(ticket) => {
+                    self.end = None;
+                    let cell = self.line.lend(position);
+                    self.send(cell, ticket)?;
+                }
+                Next::CutBatch => self.line.cut(position, self.feed.position()),
+                Next::Later(pause) => return Ok(Some(pause)),
+                Next::End(end) => {
+                    self.end = Some(end);
+                    for (cell, ticket) in self.line.close_gaps() {
+                        self.send(cell, ticket)?;
+                    }
                     break;
                 }
             }
-            let next = self.order.next(position);
-            let slots = (0..local).map(|_| None).collect();
-            self.building.push_back(Building { position, next, store, slots, missing: local, error: None });
-            self.ahead = next;
         }
+        Ok(None)
     }
 
-    /// The place in the order that a worker announces to the kernel while it fills slot `index`
-    /// of the batch at `position`: the same slot as many batches later as are built ahead.
-    fn announced(&self, position: Position, index: usize) -> Option<(u64, u64)> {
-        // What is announced are frames, and stored embeddings stand for them.
-        if matches!(self.options.delivery, Delivery::Tokens { .. }) {
-            return None;
-        }
-        let later = (0..self.options.batches_ahead.max(1)).fold(position, |at, _| self.order.next(at));
-        if self.options.end.is_some_and(|end| later >= end) {
-            return None;
-        }
-        self.order.positions(later.batch).nth(index).map(|at| (later.epoch, at))
+    fn send(&mut self, cell: Cell, ticket: Ticket) -> Result<(), ConsumerError> {
+        let sent = self.jobs.as_ref().map(|jobs| jobs.send(Job { cell, ticket }));
+        sent.and_then(Result::ok).ok_or(ConsumerError::WorkerLost)
     }
 
-    /// Waits until the batch in front is whole.
-    fn finish_front(&mut self) -> Result<(), ConsumerError> {
-        while self.building.front().is_some_and(|front| front.missing > 0) {
-            let message = self.messages.recv().map_err(|_| ConsumerError::WorkerLost)?;
+    fn file_all(&mut self) -> Result<(), ConsumerError> {
+        while let Ok(message) = self.messages.try_recv() {
             self.file(message)?;
         }
         Ok(())
     }
 
-    /// Puts what a worker finished in its place.
+    /// Puts what a worker finished in its place, or another sample to work there.
     fn file(&mut self, message: Message) -> Result<(), ConsumerError> {
-        let Message::Filled { serial, index, slot, outcome, bad } = message else {
-            return Err(ConsumerError::WorkerLost);
-        };
-        self.statistics.replaced += u64::from(outcome.is_ok() && !bad.is_empty());
-        for bad in bad {
-            self.bad.entry(bad.sample).or_insert(bad);
-        }
-        let building = serial.checked_sub(self.delivered).map(|place| place as usize);
-        let Some(building) = building.and_then(|place| self.building.get_mut(place)) else {
-            return Err(ConsumerError::WorkerLost);
-        };
-        building.slots[index] = Some(*slot);
-        building.missing -= 1;
-        if let Err(error) = outcome {
-            building.error.get_or_insert(error);
-        }
-        Ok(())
-    }
-
-    fn deliver(&mut self) -> Option<Result<Batch, ConsumerError>> {
-        let asked = Instant::now();
-        while let Ok(message) = self.messages.try_recv() {
-            if let Err(error) = self.file(message) {
-                return Some(Err(error));
+        let Message::Done { job, outcome } = message else { return Err(ConsumerError::WorkerLost) };
+        let Job { cell, ticket } = *job;
+        match outcome {
+            Ok(()) => {
+                self.bad_in_a_row = 0;
+                let replaced = !self.tried.is_empty() && self.tried.remove(&cell.place()).is_some();
+                self.statistics.replaced += u64::from(replaced);
+                self.line.put(cell, ticket)
             }
+            Err(error) => self.replace(cell, ticket, &error),
         }
-        self.statistics.ready +=
-            self.building.iter().take_while(|building| building.missing == 0).count() as u64;
-        self.statistics.queued += self.jobs.as_ref().map_or(0, |jobs| jobs.len() as u64);
-        if let Err(error) = self.finish_front() {
-            return Some(Err(error));
-        }
-        self.statistics.waited += asked.elapsed();
-        let Building { position, next, store, slots, error, .. } = self.building.pop_front()?;
-        self.delivered += 1;
-        if let Some(error) = error {
-            return Some(Err(error));
-        }
-        let slots = slots.into_iter().flatten().collect();
-        let pool = self.pool.0.clone();
-        let (shape, delivery) = (self.options.shape, self.options.delivery);
-        let batch = Batch::assemble((position, next), shape, delivery, store, slots, pool);
-        self.statistics.batches += 1;
-        self.statistics.samples += batch.len() as u64;
-        self.statistics.bytes += batch.bytes();
-        Some(Ok(batch))
     }
-}
 
-impl Iterator for Loader {
-    type Item = Result<Batch, ConsumerError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.ended {
-            return None;
+    /// Names a sample that cannot be read, and loads another in its place.
+    fn replace(&mut self, cell: Cell, ticket: Ticket, error: &ConsumerError) -> Result<(), ConsumerError> {
+        let bad = BadSample::of(&ticket.place, &self.source, error);
+        if self.on_bad_sample == OnBadSample::Fail {
+            return self.line.fail(cell, ticket, ConsumerError::BadSample(bad));
         }
-        // Memory that came back since the last call is put to work before any waiting.
-        self.build_ahead();
-        let delivered = self.deliver();
-        if matches!(delivered, Some(Ok(_))) {
-            self.build_ahead();
-        } else {
-            self.ended = true;
+        if self.named.insert((bad.sample, bad.generation)) {
+            self.bad.push(bad.clone());
         }
-        delivered
+        self.bad_in_a_row += 1;
+        let (in_place, first) = self.tried.entry(cell.place()).or_insert((0, bad));
+        *in_place += 1;
+        let (tried, first) = (Tried { in_place: *in_place, in_a_row: self.bad_in_a_row }, first.clone());
+        match self.feed.instead(ticket, tried)? {
+            Instead::Another(ticket) => self.send(cell, ticket),
+            Instead::Later => {
+                self.line.leave_gap(cell);
+                Ok(())
+            }
+            Instead::GiveUp { tries } => self.line.give_up(cell, ConsumerError::AllBad { first, tries }),
+        }
     }
 }
 
 impl Drop for Loader {
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
+        self.stop_threads.store(true, Ordering::Relaxed);
         self.jobs = None;
-        for worker in self.workers.drain(..) {
+        for thread in self.threads.drain(..) {
             // A worker that panicked has said so on standard error already.
-            let _ = worker.join();
+            let _ = thread.join();
         }
+        // What was handed out and not taken is given back.
+        while self.waiting_jobs.try_recv().is_ok() {}
+        while self.messages.try_recv().is_ok() {}
     }
 }
 
 /// The stored embeddings of images, where these are delivered.
 fn stored_images(
     source: &SampleSource,
-    options: &LoaderOptions,
+    delivery: Delivery,
+    conditioning: &Conditioning,
 ) -> Result<Option<Arc<ImageEmbeddings>>, ConsumerError> {
-    let Delivery::Tokens { tokens, width, element } = options.delivery else { return Ok(None) };
-    if options.conditioning.changes_images() {
+    let Delivery::Embeddings { tokens, width, element } = delivery else { return Ok(None) };
+    if conditioning.changes_images() {
         return Err(ConsumerError::EmbeddedImagesAltered);
     }
     let embeddings = source.image_embeddings()?.ok_or(ConsumerError::NoImageEmbeddings)?;
@@ -359,7 +381,7 @@ fn stored_images(
 }
 
 /// Whether all data sets have the sizes that batches are laid out for.
-pub(crate) fn check_shape(source: &SampleSource, shape: BatchShape) -> Result<(), ConsumerError> {
+fn check_shape(source: &SampleSource, shape: BatchShape) -> Result<(), ConsumerError> {
     if shape.cameras == 0 || shape.cameras > CameraSlot::COUNT {
         return Err(ConsumerError::Cameras { found: shape.cameras, most: CameraSlot::COUNT });
     }
@@ -378,4 +400,4 @@ pub(crate) fn check_shape(source: &SampleSource, shape: BatchShape) -> Result<()
 }
 
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;

@@ -1,56 +1,71 @@
 //! One sample into its slot of a batch: rows, instruction, images.
+//!
+//! Each form in which images are delivered has a file of its own.
+
+mod embeddings;
+mod frames;
+mod pixel;
 
 use std::sync::Arc;
 
-use rdt_buffer::embedding::{self, ImageEmbeddings};
-use rdt_chunk::{FrameDecoder, FrameView, SampleView};
-use rdt_image::{BACKGROUND, Picture, Preprocessor};
+use rdt_buffer::embedding::ImageEmbeddings;
+use rdt_chunk::{FrameView, SampleView};
 use rdt_schema::CameraSlot;
 use rdt_schema::Instruction;
 
-use crate::batch::{BatchShape, Delivery, FrameImage, Slot};
+use crate::batch::{BatchShape, Delivery, Slot};
 use crate::condition::Conditioner;
 use crate::draw::{Purpose, Visit};
 use crate::error::ConsumerError;
+use crate::loader::Layout;
 use crate::statistics::{Stage, Watch};
+use embeddings::EmbeddingWriter;
+use frames::FrameWriter;
+use pixel::PixelWriter;
 
 /// Fills slots; keeps decoders and scratch memory between samples. One a thread.
 #[derive(Debug)]
 pub(crate) struct SlotFiller {
     shape: BatchShape,
-    decoder: FrameDecoder,
-    images: ImageFiller,
+    images: ImageWriter,
     conditioner: Option<Conditioner>,
     action_mask: Vec<u8>,
 }
 
+/// Writes the images of a sample, in one form.
 #[derive(Debug)]
-enum ImageFiller {
-    Pixel { preprocessor: Box<Preprocessor>, frame: Vec<u8> },
-    Frames { decode: bool },
-    Tokens(Arc<ImageEmbeddings>),
+enum ImageWriter {
+    Pixel(Box<PixelWriter>),
+    Frames(FrameWriter),
+    Embeddings(EmbeddingWriter),
+}
+
+/// The images of one sample in one visit.
+struct Images<'a, 'v> {
+    view: &'a SampleView<'v>,
+    visit: Visit,
+    cameras: usize,
+    conditioner: &'a mut Option<Conditioner>,
 }
 
 impl SlotFiller {
-    /// `embeddings` are those that [`Delivery::Tokens`] delivers.
+    /// `embeddings` are those that [`Delivery::Embeddings`] delivers.
     pub(crate) fn new(
-        shape: BatchShape,
-        delivery: Delivery,
+        layout: Layout,
         conditioner: Option<Conditioner>,
         embeddings: Option<Arc<ImageEmbeddings>>,
     ) -> Result<Self, ConsumerError> {
+        let Layout { shape, delivery } = layout;
         let images = match delivery {
-            Delivery::Tokens { .. } => {
-                ImageFiller::Tokens(embeddings.ok_or(ConsumerError::NoImageEmbeddings)?)
+            Delivery::Pixel { size } => ImageWriter::Pixel(Box::new(PixelWriter::new(size)?)),
+            Delivery::Frames => ImageWriter::Frames(FrameWriter::decoded()),
+            Delivery::Stored => ImageWriter::Frames(FrameWriter::stored()),
+            Delivery::Embeddings { .. } => {
+                ImageWriter::Embeddings(EmbeddingWriter(embeddings.ok_or(ConsumerError::NoImageEmbeddings)?))
             }
-            Delivery::Pixel { size } => {
-                ImageFiller::Pixel { preprocessor: Box::new(Preprocessor::new(size)?), frame: Vec::new() }
-            }
-            Delivery::Frames => ImageFiller::Frames { decode: true },
-            Delivery::Stored => ImageFiller::Frames { decode: false },
         };
         let action_mask = vec![0; shape.action_rows];
-        Ok(Self { shape, decoder: FrameDecoder::new(), images, conditioner, action_mask })
+        Ok(Self { shape, images, conditioner, action_mask })
     }
 
     /// Writes a sample; `visit` is what its instruction and its conditioning are drawn from.
@@ -81,118 +96,36 @@ impl SlotFiller {
             conditioner.rows(visit, slot);
         }
         watch.lap(Stage::Rows);
-        self.images(view, visit, slot, watch)
-    }
 
-    fn images(
-        &mut self,
-        view: &SampleView<'_>,
-        visit: Visit,
-        slot: &mut Slot,
-        watch: &mut Watch<'_>,
-    ) -> Result<(), ConsumerError> {
-        let BatchShape { history, cameras, .. } = self.shape;
-        // A masked image is treated as an absent one: its frame is not even decoded.
-        let conditioner = &mut self.conditioner;
-        let shown_frame = |conditioner: &Option<Conditioner>, index: usize| {
-            let camera = index % cameras;
-            valid_frame(view, index / cameras, camera).filter(|_| {
-                conditioner.as_ref().is_none_or(|conditioner| conditioner.shows(visit, index, camera))
-            })
-        };
         slot.record.image_valid.clear();
         slot.record.image_valid.resize(self.shape.images(), false);
+        let conditioner = &mut self.conditioner;
+        let mut images = Images { view, visit, cameras: self.shape.cameras, conditioner };
         match &mut self.images {
-            ImageFiller::Pixel { preprocessor, frame: pixels } => {
-                slot.record.frames.clear();
-                let size = preprocessor.size();
-                let images = slot.images.elements().chunks_exact_mut(3 * size * size);
-                for (index, (image, is_background)) in images.zip(&mut slot.background).enumerate() {
-                    let frame = shown_frame(conditioner, index);
-                    slot.record.image_valid[index] = frame.is_some();
-                    if let Some(frame) = frame {
-                        let (height, width) = self.decoder.decode(&frame, pixels)?;
-                        watch.lap(Stage::Decode);
-                        *is_background = false;
-                        let (height, width) = (height as usize, width as usize);
-                        alter(conditioner, (visit, index), (height, width), pixels, watch);
-                        preprocessor.square(Picture::new(height, width, pixels)?, image);
-                    } else if !*is_background {
-                        image.fill(BACKGROUND);
-                        *is_background = true;
-                    }
-                    watch.lap(Stage::Preprocess);
-                }
-            }
-            ImageFiller::Frames { decode } => {
-                slot.record.frames.resize_with(history * cameras, FrameImage::default);
-                for (index, image) in slot.record.frames.iter_mut().enumerate() {
-                    let frame = shown_frame(conditioner, index);
-                    slot.record.image_valid[index] = frame.is_some();
-                    match frame {
-                        Some(frame) if !*decode => {
-                            (image.height, image.width) =
-                                (frame.form.height as usize, frame.form.width as usize);
-                            image.pixels.clear();
-                            image.pixels.extend_from_slice(frame.bytes()?);
-                        }
-                        Some(frame) => {
-                            let (height, width) = self.decoder.decode(&frame, &mut image.pixels)?;
-                            (image.height, image.width) = (height as usize, width as usize);
-                            watch.lap(Stage::Decode);
-                            let size = (image.height, image.width);
-                            alter(conditioner, (visit, index), size, &mut image.pixels, watch);
-                        }
-                        None => {
-                            (image.height, image.width) = (0, 0);
-                            image.pixels.clear();
-                        }
-                    }
-                }
-                watch.lap(Stage::Decode);
-            }
-            ImageFiller::Tokens(embeddings) => {
-                slot.record.frames.clear();
-                let chunk = view.chunk();
-                let file = embeddings.of_chunk(chunk)?;
-                let images = slot.images.elements().chunks_exact_mut(embeddings.image_bytes());
-                for (index, (image, is_background)) in images.zip(&mut slot.background).enumerate() {
-                    let frame = shown_frame(conditioner, index);
-                    slot.record.image_valid[index] = frame.is_some();
-                    // A read that fails leaves anything in the image, and the slot is filled again.
-                    let was_background = std::mem::replace(is_background, false);
-                    match frame {
-                        Some(frame) => file.read(frame.number(), image)?,
-                        None if was_background => {}
-                        None => file.read(embedding::background(chunk), image)?,
-                    }
-                    *is_background = frame.is_none();
-                }
-                watch.lap(Stage::Decode);
-            }
+            ImageWriter::Pixel(writer) => writer.write(&mut images, slot, watch),
+            ImageWriter::Frames(writer) => writer.write(&mut images, slot, watch),
+            ImageWriter::Embeddings(writer) => writer.write(&images, slot, watch),
         }
-        Ok(())
     }
 }
 
-/// Brightens and augments a decoded frame, where that is asked for.
-fn alter(
-    conditioner: &mut Option<Conditioner>,
-    (visit, index): (Visit, usize),
-    size: (usize, usize),
-    pixels: &mut [u8],
-    watch: &mut Watch<'_>,
-) {
-    if let Some(conditioner) = conditioner
-        && conditioner.picture(visit, index, size, pixels)
-    {
-        watch.lap(Stage::Augment);
+impl<'v> Images<'_, 'v> {
+    /// The frame that image `index` shows, unless its camera is absent or it is masked: that is treated
+    /// as absent too, and its frame not even decoded.
+    fn shown(&self, index: usize) -> Option<FrameView<'v>> {
+        let (history, camera) = (index / self.cameras, index % self.cameras);
+        let frame = self.view.frame(*CameraSlot::ALL.get(camera)?, u8::try_from(history).ok()?)?;
+        let is_empty = frame.form.height == 0 || frame.form.width == 0;
+        let is_shown = |conditioner: &Conditioner| conditioner.shows(self.visit, index, camera);
+        (frame.valid && !is_empty && self.conditioner.as_ref().is_none_or(is_shown)).then_some(frame)
     }
-}
 
-/// The frame of an image, unless the camera is absent or the frame is masked.
-fn valid_frame<'v>(view: &SampleView<'v>, history: usize, camera: usize) -> Option<FrameView<'v>> {
-    let frame = view.frame(*CameraSlot::ALL.get(camera)?, u8::try_from(history).ok()?)?;
-    let is_empty = frame.form.height == 0 || frame.form.width == 0;
-    (frame.valid && !is_empty).then_some(frame)
+    /// Brightens and augments the decoded frame of image `index`, where that is asked for.
+    fn alter(&mut self, index: usize, size: (usize, usize), pixels: &mut [u8], watch: &mut Watch<'_>) {
+        if let Some(conditioner) = self.conditioner
+            && conditioner.picture(self.visit, index, size, pixels)
+        {
+            watch.lap(Stage::Augment);
+        }
+    }
 }

@@ -6,7 +6,6 @@
 //! batches of equal samples are equal bit by bit. A loader calls it once a sample, never once a
 //! row or pixel.
 
-use std::error::Error;
 use std::fmt::Debug;
 use std::ops::Range;
 use std::sync::Arc;
@@ -16,7 +15,6 @@ use rdt_buffer::{Buffer, ChunkId, SampleId, SlotIndex};
 use rdt_chunk::SampleView;
 use rdt_schema::{DatasetSchema, Origin};
 
-use crate::bad_sample::BadSample;
 use crate::error::ConsumerError;
 
 /// What takes a sample that is lent.
@@ -194,18 +192,8 @@ impl SampleSource {
         self.0.tell_origin(id, tell)
     }
 
-    /// Names sample `id`, which cannot be read because of `error`.
-    pub(crate) fn bad_sample(&self, id: SampleId, error: &ConsumerError) -> BadSample {
-        let mut reason = error.to_string();
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            reason.push_str(": ");
-            reason.push_str(&error.to_string());
-            cause = error.source();
-        }
-        let (mut origin, mut step) = (None, None);
-        // What cannot be known is left out.
-        let _ = self.tell_origin(id, &mut |_, known, at| (origin, step) = (Some(known.clone()), Some(at)));
-        BadSample { sample: id, place: self.0.place(id), origin, step, reason }
+    /// As of [`Samples::place`].
+    pub fn place(&self, id: SampleId) -> Option<(ChunkId, SlotIndex)> {
+        self.0.place(id)
     }
 }

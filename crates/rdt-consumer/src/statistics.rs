@@ -12,8 +12,10 @@ pub struct LoaderStatistics {
     pub samples: u64,
     /// Bytes of the delivered arrays and frames.
     pub bytes: u64,
-    /// Samples that could not be read and were replaced, each time counted.
+    /// Places of batches whose sample could not be read and was replaced, each time counted.
     pub replaced: u64,
+    /// Samples of a live buffer that were consumed and not delivered: their episodes are held out.
+    pub held_out: u64,
     /// Time that the taker of batches waited for one: the loader is too slow if this grows.
     pub waited: Duration,
     /// Whole batches that were ready when one was asked for, summed up over `batches`.

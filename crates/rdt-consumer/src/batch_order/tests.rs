@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn batches(samples: u64, size: u32, world: u32, rank: u32, last: LastBatch) -> BatchOrder {
-    BatchOrder::new(Order::new(samples, 11).unwrap(), size, world, rank, last).unwrap()
+    BatchOrder::new(Order::new(samples, 11).unwrap(), size, Ranks { rank, world }, last).unwrap()
 }
 
 /// A uniform order, or a windowed one over chunks of 10.
@@ -26,7 +26,7 @@ proptest! {
     ) {
         let last = if drop { LastBatch::Drop } else { LastBatch::Keep };
         prop_assume!(!drop || samples >= u64::from(size));
-        let batches = |world: u32, rank: u32| BatchOrder::new(order(samples, window), size, world, rank, last);
+        let batches = |world: u32, rank: u32| BatchOrder::new(order(samples, window), size, Ranks { rank, world }, last);
         let whole = batches(1, 0).unwrap();
         let ranks: Vec<_> = (0..world).map(|rank| batches(world, rank).unwrap()).collect();
         let mut seen = Vec::new();
@@ -55,7 +55,7 @@ proptest! {
 #[test]
 fn any_batch_may_be_the_first_for_any_number_of_ranks() {
     for window in [None, Some(3)] {
-        let whole = BatchOrder::new(order(103, window), 8, 1, 0, LastBatch::Keep).unwrap();
+        let whole = BatchOrder::new(order(103, window), 8, Ranks::ONE, LastBatch::Keep).unwrap();
         let mut at = Position { epoch: 1, batch: 4 };
         let mut expected = Vec::new();
         for _ in 0..20 {
@@ -63,7 +63,7 @@ fn any_batch_may_be_the_first_for_any_number_of_ranks() {
             at = whole.next(at);
         }
         for world in [1, 2, 3, 8] {
-            let rank = |rank| BatchOrder::new(order(103, window), 8, world, rank, LastBatch::Keep).unwrap();
+            let rank = |rank| BatchOrder::new(order(103, window), 8, Ranks { rank, world }, LastBatch::Keep).unwrap();
             let ranks: Vec<_> = (0..world).map(rank).collect();
             let mut at = Position { epoch: 1, batch: 4 };
             let mut found = Vec::new();
@@ -81,7 +81,7 @@ fn any_batch_may_be_the_first_for_any_number_of_ranks() {
 fn half_a_billion_samples_take_no_memory() {
     assert!(size_of::<Order>() <= 64 && size_of::<crate::order::EpochOrder>() <= 1024);
     for window in [None, Some(64)] {
-        let batches = BatchOrder::new(order(500_000_000, window), 32, 1, 0, LastBatch::Keep).unwrap();
+        let batches = BatchOrder::new(order(500_000_000, window), 32, Ranks::ONE, LastBatch::Keep).unwrap();
         let began = std::time::Instant::now();
         for batch in 0..1000 {
             let at = Position { epoch: batch, batch: batch * 15_000 };
@@ -126,7 +126,7 @@ fn positions_go_on_into_the_next_epoch() {
 
 #[test]
 fn wrong_options_are_named() {
-    let new = |size, world, rank, last| BatchOrder::new(Order::new(10, 1).unwrap(), size, world, rank, last);
+    let new = |size, world, rank, last| BatchOrder::new(Order::new(10, 1).unwrap(), size, Ranks { rank, world }, last);
     assert!(matches!(new(0, 1, 0, LastBatch::Keep), Err(ConsumerError::EmptyBatch)));
     assert!(matches!(new(4, 0, 0, LastBatch::Keep), Err(ConsumerError::NoRanks)));
     assert!(matches!(new(4, 2, 2, LastBatch::Keep), Err(ConsumerError::Rank { rank: 2, world: 2 })));
@@ -138,7 +138,7 @@ fn wrong_options_are_named() {
 #[test]
 fn room_is_made_for_the_samples_there_are() {
     let order = Order::new(10, 1).unwrap();
-    let all = BatchOrder::new(order, u32::MAX, 1, 0, LastBatch::Keep).unwrap();
+    let all = BatchOrder::new(order, u32::MAX, Ranks::ONE, LastBatch::Keep).unwrap();
     assert_eq!(all.max_local_batch(), 10);
     assert_eq!(all.positions(0), 0..10);
 }

@@ -2,7 +2,9 @@
 //! number of threads and ranks and wherever a run was interrupted.
 
 mod conditioning;
+mod feeds;
 mod holdout;
+mod live;
 pub(crate) mod small_buffer;
 mod stored_images;
 
@@ -11,29 +13,71 @@ use std::num::NonZeroU32;
 use rdt_buffer::Buffer;
 
 use super::*;
+use crate::batch_order::{LastBatch, Ranks};
+use crate::holdout::Selection;
+use crate::order::{Order, OrderKind};
 use rdt_image::{BACKGROUND, Picture, Preprocessor};
 use small_buffer::{ACTION_ROWS, HISTORY, frame_size, instructions, level, place, samples, schema, state};
 
 const SIZE: usize = 16;
 
-fn options() -> LoaderOptions {
-    LoaderOptions {
+/// All that a loader of an order is asked for, side by side.
+#[derive(Debug, Clone)]
+struct Asked {
+    seed: u64,
+    global_batch: u32,
+    ranks: Ranks,
+    last: LastBatch,
+    order: OrderKind,
+    selection: Option<Arc<Selection>>,
+    start: Position,
+    end: Option<Position>,
+    shape: BatchShape,
+    delivery: Delivery,
+    conditioning: Conditioning,
+    threads: usize,
+    batches_ahead: usize,
+    on_bad_sample: OnBadSample,
+}
+
+fn options() -> Asked {
+    Asked {
         seed: 3,
         global_batch: 8,
-        world: 1,
-        rank: 0,
+        ranks: Ranks::ONE,
         last: LastBatch::Keep,
         order: Default::default(),
         selection: None,
         start: Position::default(),
         end: Some(Position { epoch: 2, batch: 0 }),
-        shape: BatchShape { action_rows: ACTION_ROWS, history: HISTORY, cameras: 3 },
+        shape: SHAPE,
         delivery: Delivery::Pixel { size: SIZE },
         conditioning: Conditioning::default(),
-        workers: 2,
+        threads: 2,
         batches_ahead: 2,
         on_bad_sample: OnBadSample::Skip,
     }
+}
+
+const SHAPE: BatchShape = BatchShape { action_rows: ACTION_ROWS, history: HISTORY, cameras: 3 };
+
+impl Asked {
+    fn open(self, buffer: &Arc<Buffer>) -> Result<Loader, ConsumerError> {
+        let Self { seed, global_batch, ranks, last, order, selection, start, end, .. } = self;
+        let batches = OrderedOptions { seed, global_batch, ranks, last, order, selection, start, end };
+        let options = LoaderOptions {
+            layout: Layout { shape: self.shape, delivery: self.delivery },
+            workers: Workers { threads: self.threads, batches_ahead: self.batches_ahead },
+            conditioning: self.conditioning,
+            on_bad_sample: self.on_bad_sample,
+        };
+        Loader::ordered(Arc::clone(buffer), batches, options)
+    }
+}
+
+/// Batch after batch; nobody asks to stop.
+fn next(loader: &mut Loader) -> Option<Result<Batch, ConsumerError>> {
+    loader.next(&AtomicBool::new(false)).transpose()
 }
 
 /// Everything that a batch holds.
@@ -62,9 +106,9 @@ fn held(batch: &Batch) -> Held {
     }
 }
 
-fn load(buffer: &Arc<Buffer>, options: LoaderOptions) -> Vec<Held> {
-    let loader = Loader::new(Arc::clone(buffer), options).unwrap();
-    loader.map(|batch| held(&batch.unwrap())).collect()
+fn load(buffer: &Arc<Buffer>, options: Asked) -> Vec<Held> {
+    let mut loader = options.open(buffer).unwrap();
+    std::iter::from_fn(|| next(&mut loader)).map(|batch| held(&batch.unwrap())).collect()
 }
 
 #[test]
@@ -151,10 +195,10 @@ fn threads_do_not_show() {
         for (conditioning, order) in
             [(Conditioning::default(), OrderKind::Uniform), (conditioning::everything(), windowed())]
         {
-            let with = |workers, batches_ahead| {
+            let with = |threads, batches_ahead| {
                 let conditioning = conditioning.clone();
-                let options = LoaderOptions { workers, batches_ahead, delivery, conditioning, ..options() };
-                load(&buffer, LoaderOptions { order, ..options })
+                let options = Asked { threads, batches_ahead, delivery, conditioning, ..options() };
+                load(&buffer, Asked { order, ..options })
             };
             let one = with(1, 1);
             assert_eq!(one.len(), 10);
@@ -168,7 +212,7 @@ fn threads_do_not_show() {
 fn frames_are_delivered_as_stored() {
     let dir = tempfile::tempdir().unwrap();
     let buffer = small_buffer::write(dir.path());
-    for batch in load(&buffer, LoaderOptions { delivery: Delivery::Frames, ..options() }) {
+    for batch in load(&buffer, Asked { delivery: Delivery::Frames, ..options() }) {
         assert!(batch.arrays[5].is_empty());
         for record in &batch.records {
             let (episode, step) = place(record.sample.get());
@@ -191,17 +235,17 @@ fn ranks_and_restarts_do_not_show() {
     let dir = tempfile::tempdir().unwrap();
     let buffer = small_buffer::write(dir.path());
     ranks_and_restarts(&buffer, &options());
-    ranks_and_restarts(&buffer, &LoaderOptions { conditioning: conditioning::everything(), ..options() });
-    ranks_and_restarts(&buffer, &LoaderOptions { order: windowed(), ..options() });
+    ranks_and_restarts(&buffer, &Asked { conditioning: conditioning::everything(), ..options() });
+    ranks_and_restarts(&buffer, &Asked { order: windowed(), ..options() });
 }
 
-fn ranks_and_restarts(buffer: &Arc<Buffer>, options: &LoaderOptions) {
+fn ranks_and_restarts(buffer: &Arc<Buffer>, options: &Asked) {
     let whole = load(buffer, options.clone());
     for world in [1, 2, 3, 8] {
         for start in [0usize, 3, 4, 7] {
             let start_at = whole[start].position;
             let ranks: Vec<Vec<Held>> = (0..world)
-                .map(|rank| load(buffer, LoaderOptions { world, rank, start: start_at, ..options.clone() }))
+                .map(|rank| load(buffer, Asked { ranks: Ranks { rank, world }, start: start_at, ..options.clone() }))
                 .collect();
             for (number, expected) in whole[start..].iter().enumerate() {
                 let pieces: Vec<_> = ranks.iter().map(|rank| &rank[number]).collect();
@@ -222,10 +266,10 @@ fn ranks_and_restarts(buffer: &Arc<Buffer>, options: &LoaderOptions) {
 fn dropping_early_stops_the_threads() {
     let dir = tempfile::tempdir().unwrap();
     let buffer = small_buffer::write(dir.path());
-    let endless = LoaderOptions { end: None, batches_ahead: 5, ..options() };
-    drop(Loader::new(Arc::clone(&buffer), endless.clone()).unwrap());
-    let mut loader = Loader::new(Arc::clone(&buffer), endless).unwrap();
-    let kept: Vec<_> = loader.by_ref().take(12).map(Result::unwrap).collect();
+    let endless = Asked { end: None, batches_ahead: 5, ..options() };
+    drop(endless.clone().open(&buffer).unwrap());
+    let mut loader = endless.open(&buffer).unwrap();
+    let kept: Vec<_> = (0..12).map(|_| next(&mut loader).unwrap().unwrap()).collect();
     assert_eq!(loader.position(), Position { epoch: 2, batch: 2 });
     assert_eq!(loader.statistics().batches, 12);
     let expected: Vec<Held> = kept.iter().map(held).collect();
@@ -250,9 +294,11 @@ fn bad_samples_are_replaced_alike_everywhere_and_named() {
     let whole = load(&small_buffer::write(dir.path()), options());
     damage(dir.path());
     let buffer = Arc::new(Buffer::open_complete(dir.path()).unwrap());
-    let mut loader = Loader::new(Arc::clone(&buffer), options()).unwrap();
-    let batches: Vec<Held> = loader.by_ref().map(|batch| held(&batch.unwrap())).collect();
-    let bad: Vec<BadSample> = loader.bad_samples().cloned().collect();
+    let mut loader = options().open(&buffer).unwrap();
+    let batches: Vec<Held> =
+        std::iter::from_fn(|| next(&mut loader)).map(|batch| held(&batch.unwrap())).collect();
+    let bad = loader.take_bad_samples();
+    assert!(bad.is_sorted_by_key(|bad| bad.sample) && loader.take_bad_samples().is_empty());
     assert!(!bad.is_empty());
     assert!(loader.statistics().replaced >= 2 * bad.len() as u64);
     for sample in &bad {
@@ -275,13 +321,12 @@ fn bad_samples_are_replaced_alike_everywhere_and_named() {
         }
         assert_eq!(batch.records.len(), undamaged.records.len());
     }
-    assert_eq!(load(&buffer, LoaderOptions { workers: 7, ..options() }), batches);
+    assert_eq!(load(&buffer, Asked { threads: 7, ..options() }), batches);
 
-    let mut failing =
-        Loader::new(buffer, LoaderOptions { on_bad_sample: OnBadSample::Fail, ..options() }).unwrap();
-    let error = failing.find_map(Result::err).unwrap();
+    let mut failing = Asked { on_bad_sample: OnBadSample::Fail, ..options() }.open(&buffer).unwrap();
+    let error = std::iter::from_fn(|| next(&mut failing)).find_map(Result::err).unwrap();
     assert!(matches!(error, ConsumerError::BadSample(_)), "{error}");
-    assert!(failing.next().is_none());
+    assert!(next(&mut failing).is_none());
 }
 
 #[test]
@@ -293,16 +338,16 @@ fn a_buffer_without_a_readable_sample_ends_the_run() {
         let bytes = std::fs::read(&path).unwrap();
         std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
     }
-    let mut loader = Loader::new(buffer, options()).unwrap();
-    assert!(matches!(loader.next(), Some(Err(ConsumerError::AllBad { .. }))));
-    assert!(loader.next().is_none());
+    let mut loader = options().open(&buffer).unwrap();
+    assert!(matches!(next(&mut loader), Some(Err(ConsumerError::AllBad { .. }))));
+    assert!(next(&mut loader).is_none());
 }
 
 #[test]
 fn other_shapes_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     let buffer = small_buffer::write(dir.path());
-    let new = |shape| Loader::new(Arc::clone(&buffer), LoaderOptions { shape, ..options() }).err().unwrap();
+    let new = |shape| Asked { shape, ..options() }.open(&buffer).err().unwrap();
     let shape = options().shape;
     assert!(matches!(new(BatchShape { history: 3, ..shape }), ConsumerError::Shape { found: 2, .. }));
     assert!(matches!(new(BatchShape { action_rows: 64, ..shape }), ConsumerError::Shape { found: 8, .. }));
@@ -314,15 +359,15 @@ fn a_loader_dropped_with_full_queues_ends_at_once() {
     let dir = tempfile::tempdir().unwrap();
     let buffer = small_buffer::write(dir.path());
     // Seconds of work: images of another size are not looked at by anybody.
-    let options = LoaderOptions {
+    let options = Asked {
         delivery: Delivery::Pixel { size: 512 },
         end: None,
         batches_ahead: 40,
-        workers: 3,
+        threads: 3,
         ..options()
     };
-    let mut loader = Loader::new(Arc::clone(&buffer), options.clone()).unwrap();
-    let batch = loader.next().unwrap().unwrap();
+    let mut loader = options.clone().open(&buffer).unwrap();
+    let batch = next(&mut loader).unwrap().unwrap();
     assert!(loader.jobs.as_ref().unwrap().len() > 200, "the queue is full");
     let asked = Instant::now();
     drop(loader);
@@ -331,6 +376,6 @@ fn a_loader_dropped_with_full_queues_ends_at_once() {
     assert_eq!(batch.len(), 8);
     // Nothing was asked for yet.
     let asked = Instant::now();
-    drop(Loader::new(buffer, options).unwrap());
+    drop(options.open(&buffer).unwrap());
     assert!(asked.elapsed() < std::time::Duration::from_secs(1), "{:?}", asked.elapsed());
 }

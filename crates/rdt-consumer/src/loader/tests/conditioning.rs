@@ -42,8 +42,8 @@ fn masking() -> Conditioning {
     }
 }
 
-fn long(conditioning: Conditioning) -> LoaderOptions {
-    LoaderOptions {
+fn long(conditioning: Conditioning) -> Asked {
+    Asked {
         conditioning,
         delivery: Delivery::Frames,
         end: Some(Position { epoch: EPOCHS, batch: 0 }),
@@ -131,8 +131,8 @@ fn masked_images_are_background_and_the_others_are_as_before() {
     let dir = tempfile::tempdir().unwrap();
     let buffer = small_buffer::write(dir.path());
     let end = Some(Position { epoch: 8, batch: 0 });
-    let plain = load(&buffer, LoaderOptions { end, ..options() });
-    let masked = load(&buffer, LoaderOptions { end, conditioning: masking(), ..options() });
+    let plain = load(&buffer, Asked { end, ..options() });
+    let masked = load(&buffer, Asked { end, conditioning: masking(), ..options() });
     let background = f32::from(BACKGROUND);
     let mut newly_masked = 0;
     for (plain, masked) in plain.iter().zip(&masked) {
@@ -159,7 +159,7 @@ fn all_or_nothing_is_possible() {
     let buffer = small_buffer::write(dir.path());
     let all = Conditioning { mask_probability: 1.0, ..Conditioning::default() };
     // Without means of its own, those of the buffer: here of no episodes, so zeros.
-    for batch in load(&buffer, LoaderOptions { conditioning: all, ..options() }) {
+    for batch in load(&buffer, Asked { conditioning: all, ..options() }) {
         assert!(batch.arrays[0].iter().chain(&batch.arrays[1]).all(|&value| value == 0.0));
         for record in &batch.records {
             assert!(record.image_valid.iter().all(|valid| !valid));
@@ -172,7 +172,7 @@ fn all_or_nothing_is_possible() {
         external_camera_mask_probability: Some(0.0),
         ..Conditioning::default()
     };
-    let shown = load(&buffer, LoaderOptions { conditioning: others, ..options() });
+    let shown = load(&buffer, Asked { conditioning: others, ..options() });
     for (record, plain) in
         shown.iter().zip(load(&buffer, options())).flat_map(|(a, b)| a.records.iter().zip(b.records))
     {
@@ -218,8 +218,8 @@ fn states_get_normal_noise_of_the_ratio_asked_for() {
 fn one_draw_does_not_depend_on_another() {
     let dir = tempfile::tempdir().unwrap();
     let buffer = small_buffer::write(dir.path());
-    let masked = load(&buffer, LoaderOptions { conditioning: masking(), ..options() });
-    let all = load(&buffer, LoaderOptions { conditioning: everything(), ..options() });
+    let masked = load(&buffer, Asked { conditioning: masking(), ..options() });
+    let all = load(&buffer, Asked { conditioning: everything(), ..options() });
     let mut changed = 0;
     for (masked, all) in masked.iter().zip(&all) {
         assert_eq!(masked.records, all.records);
@@ -237,7 +237,7 @@ fn what_cannot_be_done_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let buffer = small_buffer::write(dir.path());
     let refused = |conditioning| {
-        Loader::new(Arc::clone(&buffer), LoaderOptions { conditioning, ..options() }).err().unwrap()
+        Asked { conditioning, ..options() }.open(&buffer).err().unwrap()
     };
     for probability in [-0.1, 1.1, f64::NAN] {
         let conditioning = Conditioning { mask_probability: probability, ..Conditioning::default() };

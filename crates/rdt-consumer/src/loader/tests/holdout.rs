@@ -53,7 +53,7 @@ fn a_loader_of_a_selection_delivers_it_once_an_epoch_under_its_own_ids() {
     let source = SampleSource::from(Arc::clone(&buffer));
     let holdout = (1..20).find_map(|i| Holdout::new(&source, f64::from(i) / 20.0).ok()).unwrap();
     for selection in [holdout.training, holdout.held_out] {
-        let options = LoaderOptions {
+        let options = Asked {
             selection: Some(Arc::clone(&selection)),
             end: Some(Position { epoch: 1, batch: 0 }),
             ..options()

@@ -54,8 +54,8 @@ fn nothing_of_a_damaged_embedding_gets_into_a_batch() {
     let dir = tempfile::tempdir().unwrap();
     let buffer = small_buffer::write(dir.path());
     embed(dir.path(), &buffer);
-    let options = LoaderOptions {
-        delivery: Delivery::Tokens { tokens: 1, width: 2, element: Element::F32 },
+    let options = Asked {
+        delivery: Delivery::Embeddings { tokens: 1, width: 2, element: Element::F32 },
         conditioning: Conditioning {
             mask_probability: 0.5,
             external_camera_mask_probability: Some(0.5),
@@ -67,13 +67,13 @@ fn nothing_of_a_damaged_embedding_gets_into_a_batch() {
         end: Some(Position { epoch: 10, batch: 0 }),
         ..options()
     };
-    let mut loader = Loader::new(buffer, options).unwrap();
-    for batch in loader.by_ref() {
+    let mut loader = options.open(&buffer).unwrap();
+    while let Some(batch) = next(&mut loader) {
         let batch = batch.unwrap();
         let valid = batch.samples().iter().flat_map(|record| &record.image_valid);
         for (image, &is_valid) in batch.images().chunks_exact(BYTES).zip(valid) {
             assert_eq!(image, [if is_valid { FRAME } else { EMPTY }; BYTES], "of a frame: {is_valid}");
         }
     }
-    assert!(loader.bad_samples().count() > 0);
+    assert!(!loader.take_bad_samples().is_empty());
 }

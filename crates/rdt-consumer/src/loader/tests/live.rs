@@ -1,42 +1,34 @@
 //! A buffer is drained in batches: each sample once, bad ones named, the last batch as full as it gets.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::AtomicBool;
+use std::path::Path;
 
 use super::*;
-use crate::loader::tests::{damage, small_buffer};
 
-fn options(batch: u32) -> FollowLoaderOptions {
-    FollowLoaderOptions {
-        seed: 1,
-        batch,
-        first_batch: 5,
-        samples: None,
-        wait: false,
-        window: 3,
-        shape: BatchShape {
-            action_rows: small_buffer::ACTION_ROWS,
-            history: small_buffer::HISTORY,
-            cameras: 3,
-        },
-        delivery: Delivery::Frames,
+fn live(dir: &Path, batches: LiveOptions) -> Loader {
+    let options = LoaderOptions {
+        layout: Layout { shape: SHAPE, delivery: Delivery::Frames },
+        workers: Workers { threads: 2, batches_ahead: 2 },
         conditioning: Default::default(),
-        workers: 2,
-        batches_ahead: 2,
         on_bad_sample: OnBadSample::Skip,
-    }
+    };
+    Loader::live(dir, batches, options).unwrap()
+}
+
+fn batches_of(batch: u32) -> LiveOptions {
+    LiveOptions { seed: 1, batch, first_batch: 5, samples: None, wait: false, window: 3, holdout: 0.0 }
 }
 
 /// Ids of all batches, with the sizes of these.
-fn drain(loader: &mut FollowLoader) -> (Vec<u64>, Vec<usize>) {
+fn drain(loader: &mut Loader) -> (Vec<u64>, Vec<usize>) {
     let (mut ids, mut sizes) = (Vec::new(), Vec::new());
-    while let Some(batch) = loader.next_batch(&AtomicBool::new(false)).unwrap() {
-        let claimed: Vec<u64> = batch.samples().iter().map(|sample| sample.id().get()).collect();
-        let position = batch.batch().position();
-        let batch = batch.deliver();
+    while let Some(batch) = next(loader) {
+        let batch = batch.unwrap();
+        let claimed: Vec<u64> = batch.receipt().claimed().iter().map(|sample| sample.id().get()).collect();
         assert_eq!(batch.samples().iter().map(|record| record.sample.get()).collect::<Vec<_>>(), claimed);
-        assert_eq!(position.batch, 5 + sizes.len() as u64);
+        assert_eq!(batch.position().batch, 5 + sizes.len() as u64);
         sizes.push(batch.len());
+        batch.into_receipt().deliver();
         ids.extend(claimed);
     }
     (ids, sizes)
@@ -47,16 +39,15 @@ fn every_sample_is_delivered_once_and_what_is_not_delivered_is_given_back() {
     let dir = tempfile::tempdir().unwrap();
     small_buffer::write(dir.path());
     let all = small_buffer::samples();
-    let limited = FollowLoaderOptions { samples: Some(10), ..options(4) };
-    let mut loader = FollowLoader::new(dir.path(), limited).unwrap();
+    let mut loader = live(dir.path(), LiveOptions { samples: Some(10), ..batches_of(4) });
     let (mut ids, sizes) = drain(&mut loader);
     assert_eq!((sizes, loader.end()), (vec![4, 4, 2], Some(End::Enough)));
     drop(loader);
     // One that is dropped with batches in hand leaves them to the next.
-    let mut loader = FollowLoader::new(dir.path(), options(4)).unwrap();
-    drop(loader.next_batch(&AtomicBool::new(false)).unwrap());
+    let mut loader = live(dir.path(), batches_of(4));
+    drop(next(&mut loader).unwrap());
     drop(loader);
-    let mut loader = FollowLoader::new(dir.path(), options(4)).unwrap();
+    let mut loader = live(dir.path(), batches_of(4));
     ids.extend(drain(&mut loader).0);
     assert_eq!(loader.end(), Some(End::Consumed));
     assert_eq!(ids.len() as u64, all);
@@ -69,7 +60,7 @@ fn bad_samples_are_named_and_leave_no_gap() {
         let dir = tempfile::tempdir().unwrap();
         small_buffer::write(dir.path());
         damage(dir.path());
-        let mut loader = FollowLoader::new(dir.path(), options(batch)).unwrap();
+        let mut loader = live(dir.path(), batches_of(batch));
         let (ids, sizes) = drain(&mut loader);
         let bad = loader.take_bad_samples();
         assert!(!bad.is_empty() && bad.iter().all(|bad| bad.origin.is_some()));

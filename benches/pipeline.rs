@@ -5,12 +5,13 @@
 //! what `rdt-consume bench` reports.
 
 use std::hint::black_box;
+use std::sync::atomic::AtomicBool;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use rdt_benches::{dataset, encode, episode, loader_options, write};
+use rdt_benches::{dataset, encode, episode, loader, write};
 use rdt_buffer::{Buffer, ChunkId};
 use rdt_chunk::{Chunk, ChunkError, FrameDecoder, ImageCodec};
-use rdt_consumer::{Delivery, Loader, Order};
+use rdt_consumer::{Delivery, Order};
 use rdt_episode::{EpisodeError, flatten};
 use rdt_image::{Picture, Preprocessor};
 use rdt_schema::{CameraSlot, STATE_DIM};
@@ -199,12 +200,14 @@ fn batch_stage(criterion: &mut Criterion) {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let buffer = write(dir.path(), ImageCodec::Zstd);
     for (mode, delivery) in [("frames", Delivery::Frames), ("pixel", Delivery::Pixel { size: 384 })] {
-        let mut loader = Loader::new(buffer.clone(), loader_options(delivery)).expect("a loader");
-        let bytes = loader.next().expect("a batch").expect("a batch").bytes();
+        let mut loader = loader(&buffer, 16, delivery).expect("a loader");
+        let never = AtomicBool::new(false);
+        let mut next = || loader.next(&never).expect("a batch").expect("a batch");
+        let bytes = next().bytes();
         let mut group = criterion.benchmark_group("batch");
         group.sample_size(20).throughput(Throughput::Bytes(bytes));
         group.bench_function(BenchmarkId::new(mode, 16), |bencher| {
-            bencher.iter(|| drop(black_box(loader.next())));
+            bencher.iter(|| drop(black_box(next())));
         });
         group.finish();
         memcpy(criterion, "batch", bytes as usize);

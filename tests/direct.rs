@@ -2,13 +2,17 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
-use rdt_cli::consume::source::{ConfigChoice, HowToOpen, OpenedSource, SourceFlags};
+use rdt_buffer::Samples;
+use rdt_cli::consume::source::{self, SourceFlags, Wanted};
 use rdt_cli::datasets::DatasetFlags;
 use rdt_consumer::{
-    Batch, BatchShape, Conditioning, Delivery, Holdout, LastBatch, Loader, LoaderOptions, OnBadSample,
-    Position, SampleSource,
+    Batch, BatchPosition, BatchShape, Delivery, Disturbance, Holdout, LastBatch, Layout, Loader,
+    LoaderOptions, OnBadSample, OrderedOptions, Ranks, Workers,
 };
+use rdt_data::Source;
 use serde_json::{Value, json};
 
 use crate::made::{Episode, Place, Rgb};
@@ -42,24 +46,22 @@ fn from_files(datasets: &[String]) -> Vec<&str> {
     args
 }
 
-fn open(buffer: Option<&Path>, datasets: &[String]) -> OpenedSource {
+fn open(buffer: Option<&Path>, datasets: &[String]) -> Source {
     let flags = SourceFlags {
         buffer: buffer.map(Path::to_owned),
         load_from_hdf5: buffer.is_none(),
         datasets: DatasetFlags { dataset: datasets.to_vec(), ..DatasetFlags::default() },
     };
-    let config = ConfigChoice::File(Some(tiny()));
-    let how = HowToOpen { default_buffer: None, complete: true, config, stop: Default::default() };
-    flags.open(how).expect("a source")
+    let wanted = Wanted { default_buffer: None, is_complete: true, config: Some(tiny()), known_config: None };
+    source::open(&flags.spec(wanted).expect("a source"), Arc::default()).expect("a source")
 }
 
 /// More than an epoch, all that a batch holds, with what the rows can be changed by.
-fn batches(samples: &SampleSource, workers: usize) -> Vec<(Vec<Vec<u32>>, Vec<u8>, String)> {
+fn batches(samples: &Arc<dyn Samples>, threads: usize) -> Vec<(Vec<Vec<u32>>, Vec<u8>, String)> {
     let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect();
-    let loader = Loader::new(samples.clone(), options(workers)).expect("a loader");
-    loader
+    let loader = Loader::ordered(samples.clone(), order(), options(threads)).expect("a loader");
+    delivered(loader)
         .map(|batch| {
-            let batch = batch.expect("a batch");
             let arrays =
                 [batch.state(), batch.state_mask(), batch.actions(), batch.state_std(), batch.state_norm()];
             (arrays.map(bits).into(), batch.images().to_vec(), format!("{:?}", batch.samples()))
@@ -67,24 +69,34 @@ fn batches(samples: &SampleSource, workers: usize) -> Vec<(Vec<Vec<u32>>, Vec<u8
         .collect()
 }
 
-fn options(workers: usize) -> LoaderOptions {
-    let conditioning =
-        Conditioning { mask_probability: 0.3, state_noise_snr: Some(20.0), ..Conditioning::default() };
-    LoaderOptions {
+/// Batch after batch.
+fn delivered(mut loader: Loader) -> impl Iterator<Item = Batch> {
+    std::iter::from_fn(move || loader.next(&AtomicBool::new(false)).expect("a batch"))
+}
+
+fn order() -> OrderedOptions {
+    OrderedOptions {
         seed: 11,
         global_batch: 16,
-        world: 1,
-        rank: 0,
+        ranks: Ranks::ONE,
         last: LastBatch::Keep,
-        start: Position::default(),
-        end: Some(Position { epoch: 1, batch: 2 }),
-        shape: BatchShape { action_rows: 64, history: 2, cameras: 3 },
-        delivery: Delivery::Pixel { size: 48 },
-        conditioning,
         order: Default::default(),
         selection: None,
-        workers,
-        batches_ahead: 2,
+        start: BatchPosition::default(),
+        end: Some(BatchPosition { epoch: 1, batch: 2 }),
+    }
+}
+
+fn options(threads: usize) -> LoaderOptions {
+    let shape = BatchShape { action_rows: 64, history: 2, cameras: 3 };
+    LoaderOptions {
+        layout: Layout { shape, delivery: Delivery::Pixel { size: 48 } },
+        workers: Workers { threads, batches_ahead: 2 },
+        disturbance: Disturbance {
+            mask_probability: 0.3,
+            state_noise_snr: Some(20.0),
+            ..Disturbance::default()
+        },
         on_bad_sample: OnBadSample::Fail,
     }
 }
@@ -96,7 +108,7 @@ fn batches_are_equal_bit_by_bit_to_those_of_a_buffer() {
     let datasets = datasets();
     fill(&buffer, &datasets).expect(0);
     let (stored, direct) = (open(Some(&buffer), &[]), open(None, &datasets));
-    assert_eq!(stored.data, direct.data, "a checkpoint of one resumes on the other");
+    assert_eq!(stored.name, direct.name, "a checkpoint of one resumes on the other");
     assert_eq!(stored.samples.datasets(), direct.samples.datasets());
     assert_eq!(stored.samples.state_means(), direct.samples.state_means());
     let of_buffer = batches(&stored.samples, 2);
@@ -124,21 +136,21 @@ fn order_is_that_of_a_buffer() {
 
     // With --holdout: what a loader of the rest delivers.
     let samples = open(Some(&buffer), &[]).samples;
-    let rest = Holdout::new(&samples, 0.4).expect("two sides").training;
-    let options = LoaderOptions {
+    let rest = Holdout::new(samples.as_ref(), 0.4).expect("two sides").training;
+    let ordered = OrderedOptions {
         seed: 5,
-        start: Position { epoch: 3, batch: 0 },
-        end: Some(Position { epoch: 4, batch: 0 }),
+        start: BatchPosition { epoch: 3, batch: 0 },
+        end: Some(BatchPosition { epoch: 4, batch: 0 }),
         global_batch: 32,
-        delivery: Delivery::Stored,
         selection: Some(rest),
-        ..options(1)
+        ..self::order()
     };
+    let layout = Layout { delivery: Delivery::Stored, ..options(1).layout };
+    let options = LoaderOptions { layout, ..options(1) };
     let ids = |batch: Batch| batch.samples().iter().map(|sample| sample.sample.get()).collect::<Vec<_>>();
-    let delivered: Vec<_> = Loader::new(samples, options)
-        .expect("a loader")
+    let delivered: Vec<_> = delivered(Loader::ordered(samples, ordered, options).expect("a loader"))
         .zip(0..)
-        .map(|(batch, number)| json!({ "batch": number, "samples": ids(batch.expect("a batch")) }))
+        .map(|(batch, number)| json!({ "batch": number, "samples": ids(batch) }))
         .collect();
     let listed = consume([&order[..], &["--buffer", text(&buffer), "--holdout", "0.4"]].concat()).expect(0);
     let listed: Vec<Value> =

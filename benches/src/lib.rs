@@ -6,7 +6,10 @@ use std::sync::Arc;
 
 use rdt_buffer::Buffer;
 use rdt_chunk::{ChunkError, ChunkSpec, ChunkWriter, ImageCodec};
-use rdt_consumer::{BatchShape, Delivery, LastBatch, LoaderOptions, OnBadSample, Position};
+use rdt_consumer::{
+    BatchPosition, BatchShape, ConsumerError, Delivery, LastBatch, Layout, Loader, LoaderOptions,
+    OnBadSample, OrderedOptions, Ranks, Workers,
+};
 use rdt_episode::{Dataset, Episode, EpisodeError, Verdict};
 use rdt_producer::{DatasetSpec, Options, StopFlag, fill};
 use rdt_schema::{Config, DatasetCard};
@@ -84,24 +87,23 @@ pub fn write(dir: &Path, codec: ImageCodec) -> Arc<Buffer> {
     Arc::new(Buffer::open_complete(dir).expect("a complete buffer"))
 }
 
-/// Endless batches of 16 by one thread.
-pub fn loader_options(delivery: Delivery) -> LoaderOptions {
-    let common = config().common;
-    LoaderOptions {
+/// Endless batches of `batch` samples by one thread.
+pub fn loader(buffer: &Arc<Buffer>, batch: u32, delivery: Delivery) -> Result<Loader, ConsumerError> {
+    let batches = OrderedOptions {
         seed: 1,
-        global_batch: 16,
-        world: 1,
-        rank: 0,
+        global_batch: batch,
+        ranks: Ranks::ONE,
         last: LastBatch::Drop,
         order: Default::default(),
         selection: None,
-        start: Position::default(),
+        start: BatchPosition::default(),
         end: None,
-        shape: BatchShape::of(&common),
-        delivery,
-        conditioning: Default::default(),
-        workers: 1,
-        batches_ahead: 1,
+    };
+    let options = LoaderOptions {
+        layout: Layout { shape: BatchShape::of(&config().common), delivery },
+        workers: Workers { threads: 1, batches_ahead: 1 },
+        disturbance: Default::default(),
         on_bad_sample: OnBadSample::Fail,
-    }
+    };
+    Loader::ordered(buffer.clone(), batches, options)
 }

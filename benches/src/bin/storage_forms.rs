@@ -5,12 +5,13 @@
 //! process: one thread fills, one loads, and what the system does for them counts.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use rdt_benches::{config, config_path, loader_options};
+use rdt_benches::{config, config_path, loader};
 use rdt_buffer::{Buffer, ChunkId};
 use rdt_chunk::{FrameStorage, ImageCodec};
-use rdt_consumer::{Delivery, Loader, LoaderOptions};
+use rdt_consumer::Delivery;
 use rdt_producer::{DatasetSpec, Options, StopFlag, fill};
 
 /// What the encoder takes.
@@ -104,10 +105,9 @@ fn stored_as(buffer: &Buffer) -> Result<String, AnyError> {
 
 /// CPU milliseconds a sample, one worker.
 fn load(buffer: &Arc<Buffer>, delivery: Delivery) -> Result<f64, AnyError> {
-    let batch = u64::from(loader_options(delivery).global_batch).min(buffer.sample_count());
-    let options = LoaderOptions { global_batch: batch as u32, ..loader_options(delivery) };
-    let mut loader = Loader::new(Arc::clone(buffer), options)?;
-    let mut next = || loader.next().ok_or("the loader ended early")?.map_err(AnyError::from);
+    let batch = buffer.sample_count().min(16) as u32;
+    let (mut loader, never) = (loader(buffer, batch, delivery)?, AtomicBool::new(false));
+    let mut next = || loader.next(&never)?.ok_or_else(|| AnyError::from("the loader ended early"));
     // All batch memory has been used once, and chunks are open.
     for _ in 0..4 {
         next()?;

@@ -12,6 +12,7 @@ mod header;
 mod images;
 mod language;
 mod lock;
+mod shown;
 mod writer;
 
 pub use file::EmbeddingFile;
@@ -22,6 +23,7 @@ pub use header::{
 pub use images::{ImageEmbeddings, background, image_files};
 pub use language::{LanguageEmbeddings, segments};
 pub use lock::EmbedderLock;
+pub use shown::{Shown, shown};
 pub use writer::EmbeddingWriter;
 
 #[cfg(test)]

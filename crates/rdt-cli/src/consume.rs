@@ -3,9 +3,7 @@
 //! that do are beside the program, in `src/bin/rdt-consume`.
 
 pub mod bench;
-pub mod conditioning;
-#[cfg(feature = "hdf5")]
-pub mod episodes;
+pub mod disturbance;
 pub mod follow_flags;
 pub mod holdout;
 pub mod image_delivery;

@@ -15,7 +15,6 @@ pub mod export;
 pub mod locate;
 pub mod mixing;
 pub mod number;
-pub mod parallel;
 pub mod sample;
 pub mod show;
 pub mod stat;

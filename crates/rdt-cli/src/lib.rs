@@ -9,7 +9,6 @@ pub mod consume;
 pub mod datasets;
 pub mod exit;
 pub mod inspect;
-pub mod instructions;
 pub mod live_status;
 pub mod mixing;
 pub mod picture;

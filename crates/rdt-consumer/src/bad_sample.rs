@@ -4,12 +4,11 @@ use std::error::Error;
 use std::fmt;
 
 use rdt_buffer::live::Claimed;
-use rdt_buffer::{ChunkId, SampleId, SlotIndex};
-use rdt_schema::Origin;
+use rdt_buffer::{ChunkId, SampleId, Samples, SlotIndex};
+use rdt_schema::{Origin, in_full};
 use serde::{Deserialize, Serialize};
 
 use crate::feed::TicketPlace;
-use crate::source::SampleSource;
 
 /// What a loader does with a sample that cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -44,17 +43,18 @@ pub struct BadSample {
 impl BadSample {
     /// Names the sample at `place`, of `source` if it is not claimed, which cannot be read because of
     /// `error`.
-    pub(crate) fn of(place: &TicketPlace, source: &SampleSource, error: &dyn Error) -> Self {
+    pub(crate) fn of(place: &TicketPlace, source: &dyn Samples, error: &dyn Error) -> Self {
         match place {
             TicketPlace::Ordered(id) => Self::of_source(*id, source, error),
             TicketPlace::Claimed(claimed) => Self::of_claimed(claimed, error),
         }
     }
 
-    fn of_source(sample: SampleId, source: &SampleSource, error: &dyn Error) -> Self {
+    fn of_source(sample: SampleId, source: &dyn Samples, error: &dyn Error) -> Self {
         let (mut origin, mut step) = (None, None);
         // What cannot be known is left out.
-        let _ = source.tell_origin(sample, &mut |_, known, at| (origin, step) = (Some(known.clone()), Some(at)));
+        let _ =
+            source.tell_origin(sample, &mut |_, known, at| (origin, step) = (Some(known.clone()), Some(at)));
         let place = source.place(sample);
         Self { sample, place, generation: None, origin, step, reason: in_full(error) }
     }
@@ -85,17 +85,6 @@ impl BadSample {
             reason: in_full(error),
         }
     }
-}
-
-fn in_full(error: &dyn Error) -> String {
-    let mut reason = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        reason.push_str(": ");
-        reason.push_str(&error.to_string());
-        cause = error.source();
-    }
-    reason
 }
 
 impl fmt::Display for BadSample {

@@ -11,7 +11,7 @@ use rdt_buffer::embedding::Element;
 use rdt_schema::STATE_DIM;
 use rdt_schema::config::CommonConfig;
 
-use crate::batch_order::Position;
+use crate::batch_order::BatchPosition;
 use crate::loader::Layout;
 use crate::receipt::Receipt;
 use crate::rows::{Row, Rows};
@@ -134,8 +134,8 @@ impl Default for SampleRecord {
 /// buffer belong to it until its [`Receipt`] is delivered; dropped with it, they are given back.
 #[derive(Debug)]
 pub struct Batch {
-    position: Position,
-    next: Position,
+    position: BatchPosition,
+    next: BatchPosition,
     layout: Layout,
     len: usize,
     store: Store,
@@ -145,7 +145,7 @@ pub struct Batch {
 
 impl Batch {
     pub(crate) fn assemble(
-        (position, next): (Position, Position),
+        (position, next): (BatchPosition, BatchPosition),
         layout: Layout,
         mut store: Store,
         slots: Vec<Slot>,
@@ -168,12 +168,12 @@ impl Batch {
     }
 
     /// Which batch this is.
-    pub fn position(&self) -> Position {
+    pub fn position(&self) -> BatchPosition {
         self.position
     }
 
     /// Where to start for the batch after this one: what a checkpoint saves.
-    pub fn next_position(&self) -> Position {
+    pub fn next_position(&self) -> BatchPosition {
         self.next
     }
 

@@ -17,7 +17,7 @@ use crate::order::Order;
 ///
 /// Equal for all ranks, and free of their number, so a checkpoint resumes on another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
-pub struct Position {
+pub struct BatchPosition {
     /// Pass over the buffer, from 0.
     pub epoch: u64,
     /// Global batch inside the epoch, from 0.
@@ -53,11 +53,11 @@ pub enum LastBatch {
 /// The batches of every epoch for one rank.
 ///
 /// ```
-/// use rdt_consumer::{BatchOrder, LastBatch, Order, Position, Ranks};
+/// use rdt_consumer::{BatchOrder, LastBatch, Order, BatchPosition, Ranks};
 /// let order = Order::new(10, 7).unwrap();
 /// let batches = BatchOrder::new(order, 4, Ranks { rank: 1, world: 2 }, LastBatch::Keep)?;
 /// assert_eq!(batches.batches_per_epoch(), 3);
-/// let second_half: Vec<_> = batches.samples(Position { epoch: 0, batch: 0 }).collect();
+/// let second_half: Vec<_> = batches.samples(BatchPosition { epoch: 0, batch: 0 }).collect();
 /// assert_eq!(second_half.len(), 2);
 /// # Ok::<(), rdt_consumer::ConsumerError>(())
 /// ```
@@ -141,7 +141,7 @@ impl BatchOrder {
     }
 
     /// This rank's samples of a batch, in order.
-    pub fn samples(&self, at: Position) -> impl Iterator<Item = SampleId> + '_ {
+    pub fn samples(&self, at: BatchPosition) -> impl Iterator<Item = SampleId> + '_ {
         self.positions(at.batch).map(move |position| self.order.sample(at.epoch, position))
     }
 
@@ -149,21 +149,21 @@ impl BatchOrder {
     ///
     /// # Errors
     /// The batch lies beyond the end of the epoch (one past the last is the next epoch's first).
-    pub fn normalised(&self, at: Position) -> Result<Position, ConsumerError> {
+    pub fn normalised(&self, at: BatchPosition) -> Result<BatchPosition, ConsumerError> {
         let batches = self.batches_per_epoch();
         match at.batch.cmp(&batches) {
             std::cmp::Ordering::Less => Ok(at),
-            std::cmp::Ordering::Equal => Ok(Position { epoch: at.epoch + 1, batch: 0 }),
+            std::cmp::Ordering::Equal => Ok(BatchPosition { epoch: at.epoch + 1, batch: 0 }),
             std::cmp::Ordering::Greater => Err(ConsumerError::StartBatch { batch: at.batch, batches }),
         }
     }
 
     /// The position after `at`, over the end of the epoch.
-    pub fn next(&self, at: Position) -> Position {
+    pub fn next(&self, at: BatchPosition) -> BatchPosition {
         if at.batch + 1 < self.batches_per_epoch() {
-            Position { epoch: at.epoch, batch: at.batch + 1 }
+            BatchPosition { epoch: at.epoch, batch: at.batch + 1 }
         } else {
-            Position { epoch: at.epoch + 1, batch: 0 }
+            BatchPosition { epoch: at.epoch + 1, batch: 0 }
         }
     }
 }

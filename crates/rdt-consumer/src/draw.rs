@@ -3,8 +3,7 @@
 //! Nothing needs to be saved for a resumed run to draw the same, and no thread draws before
 //! or after another.
 
-/// 2^64 divided by the golden ratio: the increment of SplitMix64.
-const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+pub(crate) use rdt_schema::draw::{absorb, mix, stream, unit};
 
 /// What a number is drawn for. Draws of different purposes are unrelated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,38 +108,12 @@ pub(crate) fn key(seed: u64, purpose: Purpose, epoch: u64) -> u64 {
     absorb(absorb(absorb(0, seed), purpose as u64), epoch)
 }
 
-/// A further number of the sequence that `key` starts.
-pub(crate) fn absorb(key: u64, value: u64) -> u64 {
-    mix(key.wrapping_add(GOLDEN) ^ mix(value.wrapping_add(GOLDEN)))
-}
-
-/// A number in [0, 1) from 53 of the bits of `key`.
-pub(crate) fn unit(key: u64) -> f64 {
-    (key >> 11) as f64 / (1u64 << 53) as f64
-}
-
 /// A number of the standard normal distribution, by Box and Muller. The functions are not the
 /// system's, so that every machine draws the same.
 pub(crate) fn normal(key: u64) -> f64 {
     let (radius, angle) = (unit(absorb(key, 0)), unit(absorb(key, 1)));
     // 1 - radius is in (0, 1]: its logarithm is finite.
     libm::sqrt(-2.0 * libm::log(1.0 - radius)) * libm::cos(std::f64::consts::TAU * angle)
-}
-
-/// Number `place` of the sequence of SplitMix64 with the state `key`: the cheapest numbers, for
-/// pixels.
-#[inline(always)]
-pub(crate) fn stream(key: u64, place: u64) -> u64 {
-    mix(key.wrapping_add(place.wrapping_add(1).wrapping_mul(GOLDEN)))
-}
-
-/// SplitMix64's finaliser (variant 13 of Stafford): each input bit changes each output bit with
-/// a probability near one half.
-#[inline(always)]
-pub(crate) fn mix(mut value: u64) -> u64 {
-    value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    value ^ (value >> 31)
 }
 
 #[cfg(test)]

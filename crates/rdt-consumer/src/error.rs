@@ -1,6 +1,7 @@
 //! What can go wrong between a buffer and a batch.
 
-use rdt_buffer::BufferError;
+use rdt_buffer::{BufferError, ReadError};
+use rdt_schema::Setting;
 
 use crate::bad_sample::BadSample;
 
@@ -88,7 +89,8 @@ pub enum ConsumerError {
     /// Stored frames were resized for another encoder.
     #[error(
         "images of {asked} x {asked} pixels are asked for, but the frames are stored padded and resized to \
-         {stored} x {stored}; take an encoder of that size, or fill a buffer without --frame-size"
+         {stored} x {stored}; take an encoder of that size, or fill a buffer without {}",
+        Setting::FRAME_SIZE
     )]
     PreparedSize {
         /// Side of the stored frames.
@@ -98,9 +100,13 @@ pub enum ConsumerError {
     },
     /// Stored frames were resized, and are to be altered.
     #[error(
-        "images are to be altered (--image-aug, --auto-adjust-image-brightness), but the frames are stored padded \
-         and resized to {stored} x {stored}, and RDT alters them before that: fill a buffer without --frame-size, \
-         or accept the difference with --alter-prepared-images"
+        "images are to be altered ({}, {}), but the frames are stored padded \
+         and resized to {stored} x {stored}, and RDT alters them before that: fill a buffer without {}, \
+         or accept the difference with {}",
+        Setting::IMAGE_AUG,
+        Setting::AUTO_ADJUST_IMAGE_BRIGHTNESS,
+        Setting::FRAME_SIZE,
+        Setting::ALTER_PREPARED_IMAGES
     )]
     PreparedAltered {
         /// Side of the stored frames.
@@ -110,15 +116,15 @@ pub enum ConsumerError {
     #[error(transparent)]
     Image(#[from] rdt_image::ImageError),
     /// A probability outside of [0, 1].
-    #[error("{what} is {found}, expected 0 to 1")]
+    #[error("{setting} is {found}, expected 0 to 1")]
     Probability {
         /// Which one.
-        what: &'static str,
+        setting: Setting,
         /// Its value.
         found: f64,
     },
     /// A signal-to-noise ratio that is no number.
-    #[error("signal-to-noise ratio of states is {found}, expected decibels")]
+    #[error("{} is {found}, expected decibels", Setting::STATE_NOISE_SNR)]
     NoiseRatio {
         /// Its value.
         found: f64,
@@ -157,7 +163,7 @@ pub enum ConsumerError {
         expected: String,
     },
     /// A sample that cannot be read, and the policy is to fail.
-    #[error("{0}; --on-bad-sample skip replaces it and goes on")]
+    #[error("{0}; {setting} skip replaces it and goes on", setting = Setting::ON_BAD_SAMPLE)]
     BadSample(BadSample),
     /// A sample that cannot be read, and neither can any of its replacements.
     #[error("{first}; {tries} samples in a row cannot be read; run rdt-buf verify")]
@@ -168,15 +174,16 @@ pub enum ConsumerError {
         tries: u32,
     },
     /// A share of episodes to hold out that is none.
-    #[error("--holdout is {share}, expected more than 0 and less than 1, such as 0.05")]
+    #[error("{} is {share}, expected more than 0 and less than 1, such as 0.05", Setting::HOLDOUT)]
     HoldoutShare {
         /// The share.
         share: f64,
     },
     /// Holding episodes out leaves nothing on one side.
     #[error(
-        "--holdout {share} leaves none of {episodes} episodes {side} (each is chosen by a hash of where it comes \
-         from); take another share, or none"
+        "{} {share} leaves none of {episodes} episodes {side} (each is chosen by a hash of where it comes \
+         from); take another share, or none",
+        Setting::HOLDOUT
     )]
     HoldoutSide {
         /// The share.
@@ -192,13 +199,50 @@ pub enum ConsumerError {
     /// The threads cannot be started.
     #[error("cannot start a loader thread")]
     Spawn(#[source] std::io::Error),
-    /// A source of samples that is no buffer cannot be read.
-    #[error("the sample cannot be read from its source file")]
-    Source(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A sample cannot be read where it is.
+    #[error(transparent)]
+    Read(#[from] ReadError),
     /// The buffer cannot be read.
     #[error(transparent)]
     Buffer(#[from] BufferError),
     /// A chunk's bytes cannot be read.
     #[error(transparent)]
     Chunk(#[from] rdt_chunk::ChunkError),
+}
+
+impl ConsumerError {
+    /// Whether the user must change what was asked for; otherwise the world failed.
+    pub fn is_usage(&self) -> bool {
+        match self {
+            Self::NoSamples
+            | Self::TooManySamples { .. }
+            | Self::BadSample(_)
+            | Self::AllBad { .. }
+            | Self::WorkerLost
+            | Self::Spawn(_)
+            | Self::Read(_)
+            | Self::Buffer(_)
+            | Self::Chunk(_) => false,
+            Self::EmptyBatch
+            | Self::NoRanks
+            | Self::Rank { .. }
+            | Self::BatchUnderWorld { .. }
+            | Self::AllDropped { .. }
+            | Self::StartBatch { .. }
+            | Self::Shape { .. }
+            | Self::Cameras { .. }
+            | Self::PreparedSize { .. }
+            | Self::PreparedAltered { .. }
+            | Self::Image(_)
+            | Self::Probability { .. }
+            | Self::NoiseRatio { .. }
+            | Self::NoStateMean { .. }
+            | Self::StateMeanWidth { .. }
+            | Self::NoImageEmbeddings
+            | Self::EmbeddedImagesAltered
+            | Self::ImageEmbeddings { .. }
+            | Self::HoldoutShare { .. }
+            | Self::HoldoutSide { .. } => true,
+        }
+    }
 }

@@ -16,7 +16,7 @@ use rdt_buffer::SampleId;
 use rdt_buffer::live::Claimed;
 
 use crate::bad_sample::BadSample;
-use crate::batch_order::Position;
+use crate::batch_order::BatchPosition;
 use crate::draw::Visit;
 use crate::error::ConsumerError;
 
@@ -26,7 +26,7 @@ pub(crate) trait Feed: fmt::Debug + Send {
     fn max_batch(&self) -> usize;
 
     /// The batch that the next ticket is of.
-    fn position(&self) -> Position;
+    fn position(&self) -> BatchPosition;
 
     /// What comes next. After [`Next::End`] it is asked again only for samples that stand in for
     /// unreadable ones.

@@ -8,12 +8,11 @@
 
 use std::sync::Arc;
 
-use rdt_buffer::SampleId;
+use rdt_buffer::{SampleId, Samples};
 use rdt_schema::Origin;
 
 use crate::draw;
 use crate::error::ConsumerError;
-use crate::source::SampleSource;
 
 /// Samples of a source, numbered from 0 without gaps, in the order of their ids.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -86,7 +85,7 @@ impl Holdout {
     ///
     /// # Errors
     /// A share outside of (0, 1), or one that leaves a side without samples.
-    pub fn new(source: &SampleSource, share: f64) -> Result<Self, ConsumerError> {
+    pub fn new(source: &dyn Samples, share: f64) -> Result<Self, ConsumerError> {
         Self::check_share(share)?;
         let mut sides = [Selection::default(), Selection::default()];
         // Episodes change rarely from one sample to the next; each is counted where it first

@@ -1,7 +1,7 @@
 //! The consumer's data path: order, read-ahead, decode, preprocess, batch.
 //!
 //! ```text
-//! Order --SampleId--> SampleSource --SampleView--> slot of a Batch --rejoined--> Batch
+//! Feed --Ticket--> Loader --SampleView--> slot of a Batch --rejoined--> Batch with its Receipt
 //! ```
 //!
 //! [`Order`] and [`BatchOrder`] say which samples a batch holds; [`Loader`] fills batches with worker
@@ -16,24 +16,23 @@ mod augment;
 mod bad_sample;
 pub mod batch;
 pub mod batch_order;
-pub mod condition;
+pub mod disturb;
 mod draw;
 mod error;
 mod feed;
 pub mod holdout;
 pub mod loader;
 pub mod order;
-pub mod prepared;
+mod prepared;
 mod receipt;
 pub mod rows;
 mod slot;
-pub mod source;
 pub mod statistics;
 
 pub use bad_sample::{BadSample, OnBadSample};
 pub use batch::{Batch, BatchShape, Delivery, FrameImage, SampleRecord};
-pub use batch_order::{BatchOrder, LastBatch, Position, Ranks};
-pub use condition::{Conditioning, StateMeans};
+pub use batch_order::{BatchOrder, BatchPosition, LastBatch, Ranks};
+pub use disturb::{Disturbance, StateMeans};
 pub use error::ConsumerError;
 pub use feed::End;
 pub use feed::live::LiveOptions;
@@ -42,5 +41,4 @@ pub use holdout::{Holdout, Selection};
 pub use loader::{Layout, Loader, LoaderOptions, Workers};
 pub use order::{Order, OrderKind};
 pub use receipt::Receipt;
-pub use source::{SampleSource, Samples};
 pub use statistics::LoaderStatistics;

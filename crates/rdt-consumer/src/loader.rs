@@ -18,20 +18,19 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use rdt_buffer::embedding::ImageEmbeddings;
-use rdt_buffer::{Buffer, SampleId};
+use rdt_buffer::{Buffer, SampleId, Samples};
 use rdt_schema::CameraSlot;
 
 use crate::bad_sample::{BadSample, OnBadSample};
 use crate::batch::{Batch, BatchShape, Delivery};
-use crate::batch_order::Position;
-use crate::condition::{Conditioner, Conditioning};
+use crate::batch_order::BatchPosition;
+use crate::disturb::{Disturbance, Disturber};
 use crate::error::ConsumerError;
 use crate::feed::live::{LiveFeed, LiveOptions};
 use crate::feed::ordered::{OrderedFeed, OrderedOptions};
 use crate::feed::{End, Feed, Instead, Next, Ticket, Tried};
 use crate::prepared;
 use crate::slot::SlotFiller;
-use crate::source::SampleSource;
 use crate::statistics::{LoaderStatistics, Times};
 use building::{Cell, Line};
 use worker::{Job, Message, Worker};
@@ -47,9 +46,35 @@ pub struct LoaderOptions {
     /// Who fills batches.
     pub workers: Workers,
     /// What is masked and disturbed; by default nothing, which is what evaluation takes.
-    pub conditioning: Conditioning,
+    pub disturbance: Disturbance,
     /// What happens to a sample that cannot be read.
     pub on_bad_sample: OnBadSample,
+}
+
+impl LoaderOptions {
+    /// Whether the samples of `source` can become such batches, and what disturbs them then.
+    ///
+    /// # Errors
+    /// Data sets of other sizes than the layout's, images that are not stored so, disturbance out of
+    /// range or without the means it needs.
+    fn fit(&self, source: &dyn Samples) -> Result<Option<Disturber>, ConsumerError> {
+        let Layout { shape, delivery } = self.layout;
+        check_shape(source, shape)?;
+        let side = match delivery {
+            Delivery::Pixel { size } => Some(size),
+            Delivery::Frames | Delivery::Stored | Delivery::Embeddings { .. } => None,
+        };
+        prepared::check(source.frame_size(), side, &self.disturbance)?;
+        Disturber::new(&self.disturbance, source)
+    }
+
+    /// Whether the samples of `source` can become such batches, without loading one.
+    ///
+    /// # Errors
+    /// They cannot.
+    pub fn check(&self, source: &dyn Samples) -> Result<(), ConsumerError> {
+        self.fit(source).map(drop)
+    }
 }
 
 /// What a batch is laid out for.
@@ -86,7 +111,7 @@ pub struct Loader {
     /// Places whose sample could not be read: how many were tried there, and the first of them.
     tried: HashMap<(u64, usize), (u32, BadSample)>,
     feed: Box<dyn Feed>,
-    source: SampleSource,
+    source: Arc<dyn Samples>,
     dataset_names: Vec<String>,
     on_bad_sample: OnBadSample,
     bad: Vec<BadSample>,
@@ -103,14 +128,13 @@ impl Loader {
     ///
     /// # Errors
     /// No samples, options out of range (see [`BatchOrder::new`](crate::BatchOrder::new)), data sets
-    /// of other sizes than the layout's, conditioning out of range or without the means it needs, or
+    /// of other sizes than the layout's, disturbance out of range or without the means it needs, or
     /// threads that cannot be started.
     pub fn ordered(
-        source: impl Into<SampleSource>,
+        source: Arc<dyn Samples>,
         batches: OrderedOptions,
         options: LoaderOptions,
     ) -> Result<Self, ConsumerError> {
-        let source = source.into();
         // What is announced are frames, and stored embeddings stand for them.
         let announces = !matches!(options.layout.delivery, Delivery::Embeddings { .. });
         let ahead = announces.then_some(options.workers.batches_ahead.max(1) as u64);
@@ -130,20 +154,18 @@ impl Loader {
             // Of chunks that are replaced, nobody makes them.
             return Err(ConsumerError::NoImageEmbeddings);
         }
-        let source = SampleSource::from(Arc::new(Buffer::open(dir)?));
+        let source = Arc::new(Buffer::open(dir)?);
         Self::new(source, Box::new(LiveFeed::open(dir, batches)?), options)
     }
 
-    fn new(source: SampleSource, feed: Box<dyn Feed>, options: LoaderOptions) -> Result<Self, ConsumerError> {
-        let LoaderOptions { layout, workers, conditioning, on_bad_sample } = options;
-        check_shape(&source, layout.shape)?;
-        let side = match layout.delivery {
-            Delivery::Pixel { size } => Some(size),
-            Delivery::Frames | Delivery::Stored | Delivery::Embeddings { .. } => None,
-        };
-        let embeddings = stored_images(&source, layout.delivery, &conditioning)?;
-        prepared::check(source.frame_size(), side, &conditioning)?;
-        let conditioner = Conditioner::new(&conditioning, &source)?;
+    fn new(
+        source: Arc<dyn Samples>,
+        feed: Box<dyn Feed>,
+        options: LoaderOptions,
+    ) -> Result<Self, ConsumerError> {
+        let disturber = options.fit(source.as_ref())?;
+        let LoaderOptions { layout, workers, disturbance, on_bad_sample } = options;
+        let embeddings = stored_images(source.as_ref(), layout.delivery, &disturbance)?;
         let (jobs, waiting_jobs) = unbounded();
         let (sent_messages, messages) = unbounded();
         let mut loader = Self {
@@ -169,7 +191,7 @@ impl Loader {
         for number in 0..workers.threads.max(1) {
             let worker = Worker {
                 source: loader.source.clone(),
-                filler: SlotFiller::new(layout, conditioner.clone(), embeddings.clone())?,
+                filler: SlotFiller::new(layout, disturber.clone(), embeddings.clone())?,
                 jobs: loader.waiting_jobs.clone(),
                 messages: sent_messages.clone(),
                 stop: Arc::clone(&loader.stop_threads),
@@ -218,7 +240,7 @@ impl Loader {
     }
 
     /// The batch that comes next: what a checkpoint saves before any batch was taken.
-    pub fn position(&self) -> Position {
+    pub fn position(&self) -> BatchPosition {
         self.line.position().unwrap_or_else(|| self.feed.position())
     }
 
@@ -322,7 +344,7 @@ impl Loader {
 
     /// Names a sample that cannot be read, and loads another in its place.
     fn replace(&mut self, cell: Cell, ticket: Ticket, error: &ConsumerError) -> Result<(), ConsumerError> {
-        let bad = BadSample::of(&ticket.place, &self.source, error);
+        let bad = BadSample::of(&ticket.place, self.source.as_ref(), error);
         if self.on_bad_sample == OnBadSample::Fail {
             return self.line.fail(cell, ticket, ConsumerError::BadSample(bad));
         }
@@ -360,12 +382,12 @@ impl Drop for Loader {
 
 /// The stored embeddings of images, where these are delivered.
 fn stored_images(
-    source: &SampleSource,
+    source: &dyn Samples,
     delivery: Delivery,
-    conditioning: &Conditioning,
+    disturbance: &Disturbance,
 ) -> Result<Option<Arc<ImageEmbeddings>>, ConsumerError> {
     let Delivery::Embeddings { tokens, width, element } = delivery else { return Ok(None) };
-    if conditioning.changes_images() {
+    if disturbance.changes_images() {
         return Err(ConsumerError::EmbeddedImagesAltered);
     }
     let embeddings = source.image_embeddings()?.ok_or(ConsumerError::NoImageEmbeddings)?;
@@ -381,7 +403,7 @@ fn stored_images(
 }
 
 /// Whether all data sets have the sizes that batches are laid out for.
-fn check_shape(source: &SampleSource, shape: BatchShape) -> Result<(), ConsumerError> {
+fn check_shape(source: &dyn Samples, shape: BatchShape) -> Result<(), ConsumerError> {
     if shape.cameras == 0 || shape.cameras > CameraSlot::COUNT {
         return Err(ConsumerError::Cameras { found: shape.cameras, most: CameraSlot::COUNT });
     }

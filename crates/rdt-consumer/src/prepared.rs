@@ -3,7 +3,7 @@
 //! Without augmentation they are exact: RDT's preparation of a square of the encoder's size is that
 //! square. RDT augments before it resizes, so what is altered here would be altered after.
 
-use crate::condition::Conditioning;
+use crate::disturb::Disturbance;
 use crate::error::ConsumerError;
 
 /// Checks that frames stored as squares of `frame_size` will do for images of `side` pixels (any, if
@@ -11,17 +11,17 @@ use crate::error::ConsumerError;
 ///
 /// # Errors
 /// Images of another size, or images that are altered although
-/// [`Conditioning::alter_prepared_images`] does not allow it.
+/// [`Disturbance::alter_prepared_images`] does not allow it.
 pub fn check(
     frame_size: Option<u32>,
     side: Option<usize>,
-    conditioning: &Conditioning,
+    disturbance: &Disturbance,
 ) -> Result<(), ConsumerError> {
     let Some(stored) = frame_size else { return Ok(()) };
     if let Some(asked) = side.filter(|&side| side != stored as usize) {
         return Err(ConsumerError::PreparedSize { stored, asked });
     }
-    if conditioning.changes_images() && !conditioning.alter_prepared_images {
+    if disturbance.changes_images() && !disturbance.alter_prepared_images {
         return Err(ConsumerError::PreparedAltered { stored });
     }
     Ok(())

@@ -14,7 +14,7 @@ use rdt_schema::CameraSlot;
 use rdt_schema::Instruction;
 
 use crate::batch::{BatchShape, Delivery, Slot};
-use crate::condition::Conditioner;
+use crate::disturb::Disturber;
 use crate::draw::{Purpose, Visit};
 use crate::error::ConsumerError;
 use crate::loader::Layout;
@@ -28,7 +28,7 @@ use pixel::PixelWriter;
 pub(crate) struct SlotFiller {
     shape: BatchShape,
     images: ImageWriter,
-    conditioner: Option<Conditioner>,
+    disturber: Option<Disturber>,
     action_mask: Vec<u8>,
 }
 
@@ -45,14 +45,14 @@ struct Images<'a, 'v> {
     view: &'a SampleView<'v>,
     visit: Visit,
     cameras: usize,
-    conditioner: &'a mut Option<Conditioner>,
+    disturber: &'a mut Option<Disturber>,
 }
 
 impl SlotFiller {
     /// `embeddings` are those that [`Delivery::Embeddings`] delivers.
     pub(crate) fn new(
         layout: Layout,
-        conditioner: Option<Conditioner>,
+        disturber: Option<Disturber>,
         embeddings: Option<Arc<ImageEmbeddings>>,
     ) -> Result<Self, ConsumerError> {
         let Layout { shape, delivery } = layout;
@@ -65,10 +65,10 @@ impl SlotFiller {
             }
         };
         let action_mask = vec![0; shape.action_rows];
-        Ok(Self { shape, images, conditioner, action_mask })
+        Ok(Self { shape, images, disturber, action_mask })
     }
 
-    /// Writes a sample; `visit` is what its instruction and its conditioning are drawn from.
+    /// Writes a sample; `visit` is what its instruction and its disturbance are drawn from.
     /// After an error the slot's content is unspecified, and it can be filled again.
     pub(crate) fn fill(
         &mut self,
@@ -92,15 +92,15 @@ impl SlotFiller {
         if let Some(instruction) = view.instructions().get(record.instruction_index) {
             record.instruction.push_str(&instruction.text);
         }
-        if let Some(conditioner) = &self.conditioner {
-            conditioner.rows(visit, slot);
+        if let Some(disturber) = &self.disturber {
+            disturber.rows(visit, slot);
         }
         watch.lap(Stage::Rows);
 
         slot.record.image_valid.clear();
         slot.record.image_valid.resize(self.shape.images(), false);
-        let conditioner = &mut self.conditioner;
-        let mut images = Images { view, visit, cameras: self.shape.cameras, conditioner };
+        let disturber = &mut self.disturber;
+        let mut images = Images { view, visit, cameras: self.shape.cameras, disturber };
         match &mut self.images {
             ImageWriter::Pixel(writer) => writer.write(&mut images, slot, watch),
             ImageWriter::Frames(writer) => writer.write(&mut images, slot, watch),
@@ -116,14 +116,14 @@ impl<'v> Images<'_, 'v> {
         let (history, camera) = (index / self.cameras, index % self.cameras);
         let frame = self.view.frame(*CameraSlot::ALL.get(camera)?, u8::try_from(history).ok()?)?;
         let is_empty = frame.form.height == 0 || frame.form.width == 0;
-        let is_shown = |conditioner: &Conditioner| conditioner.shows(self.visit, index, camera);
-        (frame.valid && !is_empty && self.conditioner.as_ref().is_none_or(is_shown)).then_some(frame)
+        let is_shown = |disturber: &Disturber| disturber.shows(self.visit, index, camera);
+        (frame.valid && !is_empty && self.disturber.as_ref().is_none_or(is_shown)).then_some(frame)
     }
 
     /// Brightens and augments the decoded frame of image `index`, where that is asked for.
     fn alter(&mut self, index: usize, size: (usize, usize), pixels: &mut [u8], watch: &mut Watch<'_>) {
-        if let Some(conditioner) = self.conditioner
-            && conditioner.picture(self.visit, index, size, pixels)
+        if let Some(disturber) = self.disturber
+            && disturber.picture(self.visit, index, size, pixels)
         {
             watch.lap(Stage::Augment);
         }

@@ -11,10 +11,10 @@ use std::collections::HashMap;
 use std::io::Cursor;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use rdt_buffer::{ChunkId, ReadError, SampleId, Samples, SlotIndex, Take, TellOrigin};
 use rdt_chunk::{Chunk, ChunkSpec, ChunkWriter, ImageCodec};
 use rdt_episode::{Episode, Verdict};
-use rdt_schema::statistics::DatasetStatistics;
-use rdt_schema::{CameraSlot, DatasetSchema, FrameEncoding, Origin};
+use rdt_schema::{CameraSlot, DatasetSchema, FrameEncoding};
 
 use crate::error::ProducerError;
 use crate::event::{Event, StopFlag};
@@ -33,6 +33,7 @@ pub struct DirectSamples {
     sources: Sources,
     schemas: Vec<DatasetSchema>,
     plan: Plan,
+    state_means: Vec<Vec<f64>>,
     open: Mutex<OpenEpisodes>,
 }
 
@@ -58,7 +59,9 @@ impl DirectSamples {
             source.prepare(None, stop)?;
         }
         let plan = scan(&sources, options, &[], stop, watch)?;
-        Ok(Self { schemas: sources.schemas(), sources, plan, open: Mutex::default() })
+        let statistics = plan.datasets().iter().map(|dataset| dataset.statistics.finish(&dataset.name));
+        let state_means = statistics.map(|of| of.state_mean).collect();
+        Ok(Self { schemas: sources.schemas(), sources, plan, state_means, open: Mutex::default() })
     }
 
     /// What was found.
@@ -71,31 +74,8 @@ impl DirectSamples {
         self.plan.digest()
     }
 
-    /// Schemas in the order of the data set index.
-    pub fn schemas(&self) -> &[DatasetSchema] {
-        &self.schemas
-    }
-
-    /// RDT's statistics of the data sets, over all accepted episodes.
-    pub fn statistics(&self) -> impl Iterator<Item = DatasetStatistics> {
-        self.plan.datasets().iter().map(|dataset| dataset.statistics.finish(&dataset.name))
-    }
-
-    /// Data set index, file and episode, and step of a sample.
-    ///
-    /// # Errors
-    /// There is no such sample.
-    pub fn origin(&self, sample: u64) -> Result<(u16, Origin, u32), ProducerError> {
-        let piece = self.piece(sample)?;
-        let step = piece.steps.first().copied().unwrap_or(0);
-        Ok((piece.dataset, self.plan.origin(&self.sources, &piece), step))
-    }
-
     /// A chunk whose slot 0 is sample number `sample`.
-    ///
-    /// # Errors
-    /// There is no such sample, its file has changed since the scan, or it cannot be read.
-    pub fn chunk_of(&self, sample: u64) -> Result<Chunk<Vec<u8>>, ProducerError> {
+    fn chunk_of(&self, sample: u64) -> Result<Chunk<Vec<u8>>, ProducerError> {
         let piece = self.piece(sample)?;
         let episode = self.episode(&piece)?;
         let spec = ChunkSpec { chunk: 0, generation: FIRST_GENERATION, capacity: 1, plan_digest: [0; 16] };
@@ -156,6 +136,44 @@ impl DirectSamples {
         }
         Ok(episode)
     }
+}
+
+impl Samples for DirectSamples {
+    fn sample_count(&self) -> u64 {
+        self.plan.samples()
+    }
+
+    fn datasets(&self) -> Vec<&DatasetSchema> {
+        self.schemas.iter().collect()
+    }
+
+    fn state_means(&self) -> Vec<&[f64]> {
+        self.state_means.iter().map(Vec::as_slice).collect()
+    }
+
+    fn read(&self, id: SampleId, take: &mut Take<'_>) -> Result<(), ReadError> {
+        let chunk = self.chunk_of(id.get()).map_err(unreadable)?;
+        take(&chunk.sample(0)?);
+        Ok(())
+    }
+
+    /// The frames of a sample lie anywhere in its file: nothing is announced.
+    fn will_need(&self, _id: SampleId) {}
+
+    fn place(&self, _id: SampleId) -> Option<(ChunkId, SlotIndex)> {
+        None
+    }
+
+    fn tell_origin(&self, id: SampleId, tell: &mut TellOrigin<'_>) -> Result<(), ReadError> {
+        let piece = self.piece(id.get()).map_err(unreadable)?;
+        let step = piece.steps.first().copied().unwrap_or(0);
+        tell(piece.dataset, &self.plan.origin(&self.sources, &piece), step);
+        Ok(())
+    }
+}
+
+fn unreadable(error: ProducerError) -> ReadError {
+    ReadError::Source(Box::new(error))
 }
 
 /// JPEGs pass through and are decoded only if they are shown; pixels are not compressed for the

@@ -248,15 +248,3 @@ pub(crate) fn describe(omission: &Omission) -> String {
         episode => format!("{dataset}/{source}:{episode}: {reason}"),
     }
 }
-
-/// An error and its causes in one line.
-pub(crate) fn in_full(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
-}

@@ -25,7 +25,6 @@
 
 mod digest;
 mod direct;
-mod draw;
 mod error;
 mod event;
 mod fill;

@@ -9,11 +9,11 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use rdt_buffer::ChunkId;
+use rdt_schema::draw;
 use rdt_schema::statistics::StatisticsSum;
 use rdt_schema::{Omission, Origin};
 
 use crate::digest::Digest;
-use crate::draw;
 use crate::error::ProducerError;
 use crate::event::StopFlag;
 use crate::options::{Options, Sampling};

@@ -10,9 +10,9 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use rdt_chunk::FrameDecoder;
 use rdt_episode::{Episode, EpisodeError, SourceFile, Verdict};
 use rdt_schema::statistics::StatisticsSum;
-use rdt_schema::{CameraSlot, Omission};
+use rdt_schema::{CameraSlot, Omission, in_full};
 
-use crate::error::{ProducerError, in_full};
+use crate::error::ProducerError;
 use crate::event::{Event, StopFlag};
 use crate::options::Options;
 use crate::plan::{NewEpisode, Plan};

@@ -9,7 +9,7 @@
 use std::num::NonZeroU32;
 use std::ops::Range;
 
-use crate::draw;
+use rdt_schema::draw;
 
 /// The run length where none is given: 3 % more frames than in order, since neighbouring runs of
 /// an episode share the frames of their windows.

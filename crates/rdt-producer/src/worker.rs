@@ -8,9 +8,8 @@ use std::io::{Seek, Write};
 use rdt_buffer::ChunkId;
 use rdt_chunk::{ChunkError, ChunkSpec, ChunkSummary, ChunkWriter, FrameStorage};
 use rdt_episode::{EpisodeError, SourceFile, Verdict};
-use rdt_schema::DatasetSchema;
+use rdt_schema::{DatasetSchema, in_full};
 
-use crate::error::in_full;
 use crate::plan::{Piece, Plan};
 use crate::sources::Sources;
 

@@ -38,3 +38,20 @@ pub enum SchemaError {
         expected: String,
     },
 }
+
+/// An error and its causes in one line.
+///
+/// ```
+/// let wrong = "x".parse::<u8>().unwrap_err();
+/// assert_eq!(rdt_schema::in_full(&wrong), "invalid digit found in string");
+/// ```
+pub fn in_full(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

@@ -1,6 +1,8 @@
 //! The edge between plain memory and tensors: each array of a batch is copied once.
 
-use rdt_consumer::Position;
+use std::sync::atomic::AtomicBool;
+
+use rdt_consumer::{BadSample, BatchPosition, End, Loader, Receipt};
 use tch::{Device, Tensor};
 
 use crate::device_resize::DeviceResizer;
@@ -40,7 +42,44 @@ pub trait TrainingBatch {
     fn host(&self) -> HostBatch<'_>;
 
     /// Where the batch after it begins.
-    fn next_position(&self) -> Position;
+    fn next_position(&self) -> BatchPosition;
+
+    /// What is to be said of its samples once a step has used them; its memory is given back.
+    fn into_receipt(self) -> Receipt;
+}
+
+/// Where the trainer gets batches from.
+pub trait Batches {
+    /// A batch.
+    type Batch: TrainingBatch;
+
+    /// The next one; none at the end, which [`Batches::end`] explains, or as soon as `stop` is set.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    fn next(&mut self, stop: &AtomicBool) -> Result<Option<Self::Batch>, TrainError>;
+
+    /// Why there was no batch.
+    fn end(&self) -> Option<End>;
+
+    /// Samples that could not be read since the last call.
+    fn take_bad_samples(&mut self) -> Vec<BadSample>;
+}
+
+impl Batches for Loader {
+    type Batch = rdt_consumer::Batch;
+
+    fn next(&mut self, stop: &AtomicBool) -> Result<Option<Self::Batch>, TrainError> {
+        Loader::next(self, stop).map_err(TrainError::data)
+    }
+
+    fn end(&self) -> Option<End> {
+        Loader::end(self)
+    }
+
+    fn take_bad_samples(&mut self) -> Vec<BadSample> {
+        Loader::take_bad_samples(self)
+    }
 }
 
 impl TrainingBatch for rdt_consumer::Batch {
@@ -59,8 +98,12 @@ impl TrainingBatch for rdt_consumer::Batch {
         }
     }
 
-    fn next_position(&self) -> Position {
+    fn next_position(&self) -> BatchPosition {
         rdt_consumer::Batch::next_position(self)
+    }
+
+    fn into_receipt(self) -> Receipt {
+        rdt_consumer::Batch::into_receipt(self)
     }
 }
 

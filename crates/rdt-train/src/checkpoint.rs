@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use rdt_consumer::Position;
+use rdt_consumer::BatchPosition;
 use rdt_schema::Config;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -38,7 +38,7 @@ pub struct Progress {
     /// Micro-steps done: the counter of random draws.
     pub micro_step: u64,
     /// The next batch.
-    pub position: Position,
+    pub position: BatchPosition,
     /// Samples that could not be read and were replaced.
     #[serde(default)]
     pub replaced_samples: u64,

@@ -104,6 +104,11 @@ fn quoted(words: &str, all: bool) -> &str {
 impl std::error::Error for TorchWords {}
 
 impl TrainError {
+    /// A [`TrainError::Data`], for `map_err`.
+    pub fn data(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Data { source: error.into() }
+    }
+
     /// A [`TrainError::File`] about `path`, for `map_err`.
     pub(crate) fn file(
         path: impl Into<PathBuf>,

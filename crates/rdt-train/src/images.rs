@@ -49,7 +49,9 @@ impl<'a> HostImages<'a> {
     pub fn of(batch: &'a rdt_consumer::Batch) -> Self {
         match batch.delivery() {
             rdt_consumer::Delivery::Pixel { .. } => Self::Pixel(batch.images()),
-            rdt_consumer::Delivery::Tokens { element, .. } => Self::Tokens { bytes: batch.images(), element },
+            rdt_consumer::Delivery::Embeddings { element, .. } => {
+                Self::Tokens { bytes: batch.images(), element }
+            }
             // Stored bytes are not for training: they are refused where their number is no frame's.
             rdt_consumer::Delivery::Frames | rdt_consumer::Delivery::Stored => Self::Frames(
                 batch

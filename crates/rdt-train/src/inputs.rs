@@ -2,7 +2,7 @@
 //! is not silent.
 //!
 //! What the data is has a name of its own ([`crate::train::Run::data`]). Here are the settings of
-//! conditioning and delivery, which are the program's and only compared, and the two encoders.
+//! disturbance and delivery, which are the program's and only compared, and the two encoders.
 
 use rdt_buffer::embedding::EncoderDigest;
 use serde::{Deserialize, Serialize};

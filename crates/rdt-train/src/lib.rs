@@ -20,6 +20,7 @@ pub mod ema;
 pub mod embedder;
 pub mod encoder;
 mod error;
+pub mod evaluate;
 pub mod event_file;
 pub mod export;
 pub mod flat_parameters;

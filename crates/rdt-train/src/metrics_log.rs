@@ -57,6 +57,13 @@ pub struct SampleRecord {
     pub figures: SampleFigures,
 }
 
+impl SampleRecord {
+    /// The figures by name.
+    pub fn scalars(&self) -> impl Iterator<Item = (&str, f64)> {
+        self.figures.rounded.iter().map(|(name, &value)| (name.as_str(), value))
+    }
+}
+
 impl Record for SampleRecord {
     const FILE_NAME: &str = "samples.jsonl";
 

@@ -3,12 +3,12 @@
 //! Cut short, they leave nothing but a gradient, which is dropped: the trainer is at the last whole
 //! step again, and so must be whoever counts.
 
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use rdt_consumer::{End, Receipt};
 use tch::Tensor;
 
-use crate::batch::TrainingBatch;
+use crate::batch::{Batches, TrainingBatch};
 use crate::checkpoint::Progress;
 use crate::error::TrainError;
 use crate::train::Run;
@@ -21,8 +21,18 @@ pub(crate) struct Gathered {
     pub(crate) losses: Vec<Tensor>,
     /// Ids of the samples.
     pub(crate) samples: Vec<u64>,
+    /// What is to be said of them once they were used.
+    receipts: Vec<Receipt>,
     /// Time spent waiting for them.
     pub(crate) waited: Duration,
+}
+
+impl Gathered {
+    /// Says that the step has used its samples. Dropped without, samples that were claimed are given
+    /// back.
+    pub(crate) fn deliver(&mut self) {
+        self.receipts.drain(..).for_each(Receipt::deliver);
+    }
 }
 
 /// Why there is no whole step.
@@ -30,15 +40,17 @@ pub(crate) struct Gathered {
 pub(crate) enum Cut {
     /// `Run::stop` is set.
     Stopped,
+    /// Everything in a live buffer is consumed, and nobody refills it.
+    Consumed,
     /// Data or computation failed.
     Failed(TrainError),
 }
 
 /// Does the micro-steps of the next optimiser step and moves `progress` past them, or not at all.
-pub(crate) fn gather<B: TrainingBatch, E: std::error::Error + Send + Sync + 'static>(
+pub(crate) fn gather(
     run: &Run<'_>,
     trainer: &mut Trainer,
-    batches: &mut impl Iterator<Item = Result<B, E>>,
+    batches: &mut impl Batches,
     progress: &mut Progress,
 ) -> Result<Gathered, Cut> {
     let before = *progress;
@@ -50,28 +62,22 @@ pub(crate) fn gather<B: TrainingBatch, E: std::error::Error + Send + Sync + 'sta
     gathered
 }
 
-fn gather_up<B: TrainingBatch, E: std::error::Error + Send + Sync + 'static>(
+fn gather_up(
     run: &Run<'_>,
     trainer: &mut Trainer,
-    batches: &mut impl Iterator<Item = Result<B, E>>,
+    batches: &mut impl Batches,
     progress: &mut Progress,
 ) -> Result<Gathered, Cut> {
-    let stopped = || run.stop.load(Ordering::Relaxed);
     let mut gathered = Gathered::default();
     for _ in 0..run.settings.gradient_accumulation_steps {
-        if stopped() {
-            return Err(Cut::Stopped);
-        }
-
         // the data
         let asked = Instant::now();
-        let batch = match batches.next() {
-            Some(batch) => {
-                batch.map_err(|error| Cut::Failed(TrainError::Data { source: Box::new(error) }))?
-            }
-            // Whoever waits for data ends when asked to, or asks for the end itself.
-            None if stopped() => return Err(Cut::Stopped),
-            None => return Err(Cut::Failed(out_of_data(progress))),
+        let Some(batch) = batches.next(run.stop).map_err(Cut::Failed)? else {
+            return Err(match batches.end() {
+                Some(End::Stopped) => Cut::Stopped,
+                Some(End::Consumed) => Cut::Consumed,
+                Some(End::Enough) | None => Cut::Failed(out_of_data(progress)),
+            });
         };
         gathered.waited += asked.elapsed();
         let host = batch.host();
@@ -81,6 +87,7 @@ fn gather_up<B: TrainingBatch, E: std::error::Error + Send + Sync + 'static>(
         gathered.losses.push(trainer.accumulate(&host, progress.micro_step).map_err(Cut::Failed)?);
         progress.position = batch.next_position();
         progress.micro_step += 1;
+        gathered.receipts.push(batch.into_receipt());
     }
     Ok(gathered)
 }
@@ -88,5 +95,5 @@ fn gather_up<B: TrainingBatch, E: std::error::Error + Send + Sync + 'static>(
 fn out_of_data(progress: &Progress) -> TrainError {
     let message =
         format!("no batch after epoch {} batch {}", progress.position.epoch, progress.position.batch);
-    TrainError::Data { source: message.into() }
+    TrainError::data(message)
 }

@@ -4,7 +4,7 @@
 use rdt_schema::Config;
 use tch::{Device, Kind, Tensor};
 
-use crate::batch::{DeviceBatch, HostBatch, TrainingBatch};
+use crate::batch::{DeviceBatch, HostBatch};
 use crate::device_resize::DeviceResizer;
 use crate::diffusion::{self, Draw, NoiseSchedule};
 use crate::encoder::EncoderFolders;
@@ -14,7 +14,7 @@ use crate::error::TrainError;
 use crate::flat_parameters::{FlatParameters, ParameterLayout, Weights};
 use crate::late;
 use crate::memory::{self, Bytes};
-use crate::metrics::{Comparison, SampleFigures, SampleMetrics};
+use crate::metrics::{Comparison, SampleMetrics};
 use crate::network::{NetworkShape, Rdt};
 use crate::random::{self, Stream};
 use crate::recompute::{self, GradientSum};
@@ -150,46 +150,41 @@ impl Policy {
         self.recompute = recompute;
     }
 
-    /// Samples actions for `count` batches and compares them with the recorded ones: RDT's
-    /// figures by name. The sampler starts from noise that is a function of the seed and the
-    /// number of the batch, so that figures of different weights are comparable.
+    /// Samples actions for a batch and compares them with the recorded ones. The sampler starts from
+    /// noise that is a function of the seed and the batch's `number`, so that figures of different
+    /// weights are comparable.
     ///
     /// # Errors
-    /// The data stops with an error, batches of another shape, or the memory is not there.
-    pub fn evaluate<B: TrainingBatch, E: std::error::Error + Send + Sync + 'static>(
+    /// The batch is of another shape, or the memory is not there.
+    pub fn compare(
         &self,
         weights: &Weights,
-        batches: impl Iterator<Item = Result<B, E>>,
-        count: u64,
+        host: &HostBatch<'_>,
+        number: u64,
         dataset_names: &[String],
-    ) -> Result<SampleFigures, TrainError> {
-        let mut metrics = SampleMetrics::default();
-        for (number, batch) in (0..count).zip(batches) {
-            let batch = batch.map_err(|error| TrainError::Data { source: Box::new(error) })?;
-            let host = batch.host();
-            tch::no_grad(|| -> Result<(), TrainError> {
-                let on_device = self.encode(&host)?;
-                let start = random::normal(self.seed, Stream::Sampler, number, &on_device.actions.size())?;
-                let start = late::send(&start, self.device)?;
-                let conditions = &on_device.conditions;
-                let predicted = sampler::sample(&self.network, weights, &self.solver, conditions, &start)?;
-                let state_norm = Tensor::f_from_slice(host.state_norm)?.f_to_device(self.device)?;
-                let datasets: Vec<&str> = host
-                    .datasets
-                    .iter()
-                    .map(|&index| dataset_names.get(index).map_or("unknown", String::as_str))
-                    .collect();
-                metrics.add(&Comparison {
-                    predicted: &predicted,
-                    actions: &on_device.actions,
-                    mask: &conditions.mask,
-                    state_norm: &state_norm.f_view_as(&conditions.mask)?,
-                    datasets: &datasets,
-                })?;
-                Ok(())
+        metrics: &mut SampleMetrics,
+    ) -> Result<(), TrainError> {
+        tch::no_grad(|| {
+            let on_device = self.encode(host)?;
+            let start = random::normal(self.seed, Stream::Sampler, number, &on_device.actions.size())?;
+            let start = late::send(&start, self.device)?;
+            let conditions = &on_device.conditions;
+            let predicted = sampler::sample(&self.network, weights, &self.solver, conditions, &start)?;
+            let state_norm = Tensor::f_from_slice(host.state_norm)?.f_to_device(self.device)?;
+            let datasets: Vec<&str> = host
+                .datasets
+                .iter()
+                .map(|&index| dataset_names.get(index).map_or("unknown", String::as_str))
+                .collect();
+            metrics.add(&Comparison {
+                predicted: &predicted,
+                actions: &on_device.actions,
+                mask: &conditions.mask,
+                state_norm: &state_norm.f_view_as(&conditions.mask)?,
+                datasets: &datasets,
             })?;
-        }
-        Ok(metrics.figures(count))
+            Ok(())
+        })
     }
 
     /// A copy of parameters as the network takes them for sampling.

@@ -7,6 +7,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use rdt_schema::draw;
 use tch::{Device, Kind, TchError, Tensor};
 
 /// What a draw is for: draws of different streams are independent.
@@ -61,25 +62,16 @@ pub fn integers(
     seeded(seed, stream, counter, || Tensor::f_randint(high, shape, (Kind::Int64, Device::Cpu)))
 }
 
-fn seeded<T>(seed: u64, stream: Stream, counter: u64, draw: impl FnOnce() -> T) -> T {
+fn seeded<T>(seed: u64, stream: Stream, counter: u64, values: impl FnOnce() -> T) -> T {
     // A poisoned lock only means that another thread panicked while drawing.
     let _guard = GENERATOR.lock().unwrap_or_else(PoisonError::into_inner);
     tch::manual_seed(hash(seed, stream, counter).cast_signed());
-    draw()
+    values()
 }
 
 /// Mixes the three into one well-spread word.
 pub fn hash(seed: u64, stream: Stream, counter: u64) -> u64 {
-    split_mix(split_mix(split_mix(seed) ^ stream as u64) ^ counter)
-}
-
-/// Finaliser of SplitMix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number
-/// Generators, 2014).
-fn split_mix(word: u64) -> u64 {
-    let word = word.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    word ^ (word >> 31)
+    draw::bits(seed, stream as u64, counter)
 }
 
 #[cfg(test)]

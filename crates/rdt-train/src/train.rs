@@ -3,23 +3,25 @@
 //! It owns the order of things: wait for a batch, loss, gradient, clip, optimiser, moving
 //! average, record, checkpoint. What each of them does is elsewhere.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use rdt_consumer::Position;
+use rdt_buffer::SampleId;
+use rdt_consumer::{BadSample, BatchPosition};
 use rdt_schema::Config;
 use serde_json::{Map, Value};
 use tch::Device;
 
-use crate::batch::TrainingBatch;
+use crate::batch::Batches;
 use crate::checkpoint::{self, Progress};
 use crate::encoder::EncoderFolders;
 use crate::error::TrainError;
+use crate::evaluate::Evaluated;
 use crate::event_file::EventFile;
 use crate::inputs::Inputs;
-use crate::metrics::SampleFigures;
 use crate::metrics_log::{MetricsLog, SampleRecord, StepRecord};
 use crate::micro_steps::{Cut, Gathered, gather};
 use crate::run_lock::RunLock;
@@ -63,16 +65,14 @@ pub struct Run<'a> {
     pub inputs: &'a Map<String, Value>,
     /// Set from outside to end at the last whole step.
     pub stop: &'a AtomicBool,
-    /// Counted from outside: samples of this process's batches that others stand in for.
-    pub replaced_samples: &'a AtomicU64,
 }
 
 /// Sampling while training.
 pub struct Evaluation<'a> {
     /// Optimiser steps between two, at least 1.
     pub period: u64,
-    /// Samples with the trainer's weights: figures by name.
-    pub figures: &'a mut dyn FnMut(&Trainer) -> Result<SampleFigures, TrainError>,
+    /// Samples with the trainer's weights; none where there is nothing to sample for.
+    pub figures: &'a mut dyn FnMut(&Trainer) -> Result<Option<Evaluated>, TrainError>,
 }
 
 /// What the loop tells while it runs.
@@ -84,6 +84,8 @@ pub enum Event<'a> {
     Step(&'a StepRecord),
     /// Actions were sampled.
     Sampled(&'a SampleRecord),
+    /// A sample could not be read; told once.
+    Unreadable(&'a BadSample),
 }
 
 /// How a run ended.
@@ -109,13 +111,9 @@ pub struct Ended {
 /// Settings that cannot be, files that cannot be read or written, data that stops, memory
 /// that is not there, or a loss that is not a number. Where data, encoders or sampling fail, the last
 /// whole step is saved first.
-pub fn train<
-    B: TrainingBatch,
-    E: std::error::Error + Send + Sync + 'static,
-    I: Iterator<Item = Result<B, E>>,
->(
+pub fn train<B: Batches>(
     run: &Run<'_>,
-    batches: impl FnOnce(Position, u64) -> Result<I, E>,
+    batches: impl FnOnce(BatchPosition, u64) -> Result<B, TrainError>,
     evaluation: Option<Evaluation<'_>>,
     tell: &mut dyn FnMut(Event<'_>),
 ) -> Result<Ended, TrainError> {
@@ -125,19 +123,14 @@ pub fn train<
 }
 
 /// [`train`], reading a step's numbers when `steps_ahead` more have been handed to the device.
-pub(crate) fn train_ahead<
-    B: TrainingBatch,
-    E: std::error::Error + Send + Sync + 'static,
-    I: Iterator<Item = Result<B, E>>,
->(
+pub(crate) fn train_ahead<B: Batches>(
     run: &Run<'_>,
     steps_ahead: usize,
-    batches: impl FnOnce(Position, u64) -> Result<I, E>,
+    batches: impl FnOnce(BatchPosition, u64) -> Result<B, TrainError>,
     evaluation: Option<Evaluation<'_>>,
     tell: &mut dyn FnMut(Event<'_>),
 ) -> Result<Ended, TrainError> {
     let settings = run.settings;
-    let data_error = |error: E| TrainError::Data { source: Box::new(error) };
 
     // --- where to start ---
     fs::create_dir_all(run.output_dir).map_err(TrainError::file(run.output_dir, "create"))?;
@@ -186,10 +179,10 @@ pub(crate) fn train_ahead<
     let mut events = events.transpose()?;
     let steps_left = settings.max_train_steps.saturating_sub(progress.step);
     let micro_steps_left = steps_left.saturating_mul(settings.gradient_accumulation_steps);
-    let mut batches = batches(progress.position, micro_steps_left).map_err(data_error)?;
+    let mut batches = batches(progress.position, micro_steps_left)?;
 
     // --- the loop: one turn is one optimiser step ---
-    let replaced_before = progress.replaced_samples;
+    let mut unreadable = Unreadable::default();
     let mut underway = Underway::default();
     let mut reported = records.len();
     // What went wrong after a whole step, whose weights are as good as ever.
@@ -200,9 +193,16 @@ pub(crate) fn train_ahead<
         let learning_rate = settings.learning_rate.at(progress.step);
 
         // data, losses, gradient
-        let gathered = match gather(run, &mut trainer, &mut batches, &mut progress) {
+        let gathered = gather(run, &mut trainer, &mut batches, &mut progress);
+        let replaced = unreadable.tell(batches.take_bad_samples(), tell);
+        let mut gathered = match gathered {
             Ok(gathered) => gathered,
             Err(Cut::Stopped) => break,
+            Err(Cut::Consumed) => {
+                let end = "everything is consumed and no producer works on the buffer: ending";
+                tell(Event::Note(end.into()));
+                break;
+            }
             Err(Cut::Failed(error)) => {
                 failure = Some(error);
                 break;
@@ -211,8 +211,9 @@ pub(crate) fn train_ahead<
 
         // the update
         let figures = trainer.update(&gathered.losses, learning_rate)?;
+        gathered.deliver();
         progress.step += 1;
-        progress.replaced_samples = replaced_before + run.replaced_samples.load(Ordering::Relaxed);
+        progress.replaced_samples += replaced;
         saved = None;
         let Gathered { samples, waited, .. } = gathered;
         let taken = Taken { step: progress.step, epoch, lr: learning_rate, samples, waited, turn: started };
@@ -232,24 +233,23 @@ pub(crate) fn train_ahead<
         if let Some((evaluation, log)) = &mut sampling
             && samples_now
         {
-            let figures = match (evaluation.figures)(&trainer) {
-                Ok(figures) => figures,
+            match (evaluation.figures)(&trainer) {
+                Ok(Some(Evaluated { figures, bad_samples })) => {
+                    progress.replaced_samples += unreadable.tell(bad_samples, tell);
+                    let record = SampleRecord { step: progress.step, figures };
+                    log.write(&record)?;
+                    log.flush()?;
+                    if let Some(events) = &mut events {
+                        events.scalars(record.step, record.scalars())?;
+                    }
+                    tell(Event::Sampled(&record));
+                }
+                Ok(None) => tell(Event::Note("there is nothing to evaluate on now".into())),
                 Err(error) => {
                     failure = Some(error);
                     break;
                 }
-            };
-            progress.replaced_samples = replaced_before + run.replaced_samples.load(Ordering::Relaxed);
-            let record = SampleRecord { step: progress.step, figures };
-            log.write(&record)?;
-            log.flush()?;
-            if let Some(events) = &mut events {
-                events.scalars(
-                    record.step,
-                    record.figures.rounded.iter().map(|(name, &value)| (name.as_str(), value)),
-                )?;
             }
-            tell(Event::Sampled(&record));
         }
 
         // checkpoints
@@ -284,6 +284,18 @@ pub(crate) fn train_ahead<
     };
     let finished = progress.step >= settings.max_train_steps;
     Ok(Ended { finished, checkpoint, records, replaced_samples: progress.replaced_samples })
+}
+
+/// The samples that were told to be unreadable.
+#[derive(Debug, Default)]
+struct Unreadable(HashSet<(SampleId, Option<u64>)>);
+
+impl Unreadable {
+    /// Tells those that were not told yet, and counts them: training and evaluation may meet the same.
+    fn tell(&mut self, found: Vec<BadSample>, tell: &mut dyn FnMut(Event<'_>)) -> u64 {
+        let new = found.into_iter().filter(|bad| self.0.insert((bad.sample, bad.generation)));
+        new.inspect(|bad| tell(Event::Unreadable(bad))).count() as u64
+    }
 }
 
 fn starting_checkpoint(run: &Run<'_>) -> Result<Option<PathBuf>, TrainError> {

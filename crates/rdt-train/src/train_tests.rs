@@ -2,14 +2,15 @@
 
 use std::error::Error;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use rdt_consumer::Position;
+use rdt_buffer::SampleId;
+use rdt_consumer::{BadSample, BatchPosition, End, Receipt};
 use rdt_schema::{Config, STATE_DIM};
 use serde_json::{Map, Value};
 use tch::Device;
 
-use crate::batch::{HostBatch, TrainingBatch};
+use crate::batch::{Batches, HostBatch, TrainingBatch};
 use crate::checkpoint;
 use crate::encoder::EncoderFolders;
 use crate::error::TrainError;
@@ -32,7 +33,7 @@ const BATCHES_PER_EPOCH: u64 = 4;
 
 /// A batch that is a function of its position.
 struct MadeUp {
-    position: Position,
+    position: BatchPosition,
     state: Vec<f32>,
     mask: Vec<f32>,
     actions: Vec<f32>,
@@ -40,7 +41,7 @@ struct MadeUp {
 }
 
 impl MadeUp {
-    fn at(position: Position, config: &Config) -> Self {
+    fn at(position: BatchPosition, config: &Config) -> Self {
         let draw = |which: u64, length: usize| -> Vec<f32> {
             let counter = position.batch * 10 + which;
             let drawn = random::uniform(99, Stream::Sampler, counter, &[length as i64]);
@@ -77,13 +78,17 @@ impl TrainingBatch for MadeUp {
         }
     }
 
-    fn next_position(&self) -> Position {
-        let Position { epoch, batch } = self.position;
+    fn next_position(&self) -> BatchPosition {
+        let BatchPosition { epoch, batch } = self.position;
         if batch + 1 < BATCHES_PER_EPOCH {
-            Position { epoch, batch: batch + 1 }
+            BatchPosition { epoch, batch: batch + 1 }
         } else {
-            Position { epoch: epoch + 1, batch: 0 }
+            BatchPosition { epoch: epoch + 1, batch: 0 }
         }
+    }
+
+    fn into_receipt(self) -> Receipt {
+        Receipt::default()
     }
 }
 
@@ -127,15 +132,15 @@ struct Script<'a> {
     /// It is stopped after that many steps.
     stop_after: Option<u64>,
     /// It is stopped when the batch there is asked for.
-    stop_at: Option<Position>,
+    stop_at: Option<BatchPosition>,
     /// The batch there is infinite.
-    poison: Option<Position>,
+    poison: Option<BatchPosition>,
     /// How its batches are said to be made.
     state_noise: Option<u64>,
     /// The batch there cannot be read.
-    unreadable: Option<Position>,
+    unreadable: Option<BatchPosition>,
     /// The batch there is of another shape.
-    misshapen: Option<Position>,
+    misshapen: Option<BatchPosition>,
     /// So many of its samples are replaced.
     replaced: u64,
     /// Its numbers are read so many steps late, as on a GPU.
@@ -147,6 +152,63 @@ struct Script<'a> {
 impl Script<'_> {
     fn inputs(&self) -> Map<String, Value> {
         [("--state-noise-snr".to_owned(), self.state_noise.into())].into_iter().collect()
+    }
+}
+
+/// The batches of a script.
+struct Made<'a> {
+    config: &'a Config,
+    script: Script<'a>,
+    next: BatchPosition,
+    is_stopped: bool,
+    bad: Vec<BadSample>,
+}
+
+/// So many samples that cannot be read.
+fn made_bad(count: u64) -> Vec<BadSample> {
+    let bad = |id| BadSample {
+        sample: SampleId::new(id),
+        place: None,
+        generation: None,
+        origin: None,
+        step: None,
+        reason: "made up".into(),
+    };
+    (0..count).map(bad).collect()
+}
+
+impl Batches for Made<'_> {
+    type Batch = MadeUp;
+
+    fn next(&mut self, stop: &AtomicBool) -> Result<Option<MadeUp>, TrainError> {
+        self.is_stopped = stop.load(Ordering::Relaxed);
+        if self.is_stopped {
+            return Ok(None);
+        }
+        let (at, script) = (Some(self.next), self.script);
+        let mut batch = MadeUp::at(self.next, self.config);
+        if script.poison == at {
+            batch.actions[0] = f32::INFINITY;
+        }
+        if script.stop_at == at {
+            stop.store(true, Ordering::Relaxed);
+        }
+        if script.misshapen == at {
+            batch.images.pop();
+        }
+        if script.unreadable == at {
+            return Err(TrainError::data("unreadable"));
+        }
+        self.next = batch.next_position();
+        Ok(Some(batch))
+    }
+
+    fn end(&self) -> Option<End> {
+        self.is_stopped.then_some(End::Stopped)
+    }
+
+    fn take_bad_samples(&mut self) -> Vec<BadSample> {
+        std::mem::take(&mut self.bad)
     }
 }
 
@@ -179,28 +241,9 @@ fn run_config(
         data: "made up",
         inputs: &script.inputs(),
         stop: &stop,
-        replaced_samples: &AtomicU64::new(script.replaced),
     };
-    let stop_ref = &stop;
-    let batches = move |start: Position, _: u64| {
-        let mut next = start;
-        Ok::<_, std::io::Error>(std::iter::from_fn(move || {
-            let mut batch = MadeUp::at(next, config);
-            if script.poison == Some(next) {
-                batch.actions[0] = f32::INFINITY;
-            }
-            if script.stop_at == Some(next) {
-                stop_ref.store(true, Ordering::Relaxed);
-            }
-            if script.misshapen == Some(next) {
-                batch.images.pop();
-            }
-            if script.unreadable == Some(next) {
-                return Some(Err(std::io::Error::other("unreadable")));
-            }
-            next = batch.next_position();
-            Some(Ok::<_, std::io::Error>(batch))
-        }))
+    let batches = |start: BatchPosition, _: u64| {
+        Ok(Made { config, script, next: start, is_stopped: false, bad: made_bad(script.replaced) })
     };
     let ended = train_ahead(&run, script.steps_ahead, batches, None, &mut |event| match event {
         Event::Step(StepRecord { step, .. }) if Some(*step) == script.stop_after => {
@@ -262,7 +305,7 @@ fn warm_up_starts_at_zero_and_the_loss_falls() -> TestResult {
 fn an_infinite_loss_stops_before_the_update_and_names_the_samples() -> TestResult {
     let folder = tempfile::tempdir()?;
     // Step 2 takes batches 0 and 1 of epoch 1.
-    let script = Script { poison: Some(Position { epoch: 1, batch: 1 }), ..Default::default() };
+    let script = Script { poison: Some(BatchPosition { epoch: 1, batch: 1 }), ..Default::default() };
     let error = run_with(folder.path(), &settings(10), Start::Fresh, script).err().ok_or("no error")?;
     let error = error.downcast::<TrainError>()?;
     let TrainError::NonFinite { step: 2, what: "loss", list, .. } = *error else {

@@ -5,15 +5,15 @@ use std::path::{Path, PathBuf};
 use rdt_schema::Config;
 use tch::{Device, Kind, TchError, Tensor};
 
-use crate::batch::{DeviceBatch, HostBatch, TrainingBatch};
+use crate::batch::{Batches, DeviceBatch, HostBatch};
 use crate::device;
 use crate::ema::Ema;
 use crate::encoder::EncoderFolders;
 use crate::error::TrainError;
+use crate::evaluate::{Evaluated, evaluate};
 use crate::flat_parameters::FlatParameters;
 use crate::late::Late;
 use crate::memory::Plan;
-use crate::metrics::SampleFigures;
 use crate::optimizer::{self, AdamW};
 use crate::policy::Policy;
 use crate::pretrained;
@@ -142,18 +142,18 @@ impl Trainer {
         drop(self.gradient.take());
     }
 
-    /// Samples actions with the present weights: [`Policy::evaluate`].
+    /// Samples actions with the present weights: [`evaluate()`].
     ///
     /// # Errors
-    /// As of [`Policy::evaluate`].
-    pub fn evaluate<B: TrainingBatch, E: std::error::Error + Send + Sync + 'static>(
+    /// As of [`evaluate()`].
+    pub fn evaluate(
         &self,
-        batches: impl Iterator<Item = Result<B, E>>,
+        batches: &mut impl Batches,
         count: u64,
         dataset_names: &[String],
-    ) -> Result<SampleFigures, TrainError> {
+    ) -> Result<Evaluated, TrainError> {
         let weights = self.policy.weights(self.parameters.layout(), self.parameters.flat())?;
-        self.policy.evaluate(&weights, batches, count, dataset_names)
+        evaluate(&self.policy, &weights, batches, count, dataset_names)
     }
 
     /// Clips the accumulated gradient, takes an optimiser step at `learning_rate` and moves the

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use memmap2::Mmap;
 use rdt_chunk::{Chunk, ChunkError, SampleView};
+use rdt_schema::draw::mix;
 
 use crate::error::BufferError;
 use crate::id::{ChunkId, SampleId, SlotIndex};
@@ -500,11 +501,4 @@ fn may_pass(error: &BufferError) -> bool {
         BufferError::Io { .. } => true,
         _ => false,
     }
-}
-
-/// SplitMix64's finaliser.
-fn mix(mut value: u64) -> u64 {
-    value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    value ^ (value >> 31)
 }

@@ -12,18 +12,21 @@ mod report;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use rdt_consumer::{
-    Batch, BatchShape, Delivery, LastBatch, Loader, LoaderOptions, OnBadSample, Position, SampleSource,
+    Batch, BatchPosition, BatchShape, ConsumerError, Delivery, LastBatch, Layout, Loader, LoaderOptions,
+    OnBadSample, OrderedOptions, Ranks, Workers,
 };
+use rdt_data::{Images, Source};
 use serde::Serialize;
 
 use crate::consume::follow_flags::FollowFlags;
 use crate::consume::image_delivery::ImageDeliveryFlags;
 use crate::consume::order_flags::OrderFlags;
-use crate::consume::source::{ConfigChoice, HowToOpen, OpenedSource, SourceFlags};
+use crate::consume::source::{self, SourceFlags, Wanted};
 use crate::exit::{Outcome, Usage};
 use report::{Quantiles, Queues, Report, StageTimes};
 
@@ -138,13 +141,14 @@ pub fn run(args: &Args, to_tensors: &mut ToTensors<'_>) -> anyhow::Result<Outcom
             "--cache cold (--cold) is given with --load-from-hdf5, expected a buffer, whose chunks can be dropped",
         ));
     }
-    let source = args.source.open(HowToOpen {
+    let spec = args.source.spec(Wanted {
         default_buffer: Some(Path::new("buffer")),
-        complete: true,
-        config: ConfigChoice::File(args.config.clone()),
-        stop: Arc::default(),
+        is_complete: true,
+        config: args.config.clone(),
+        known_config: None,
     })?;
-    let (options, batches) = options(args, &source)?;
+    let source = source::open(&spec, Arc::default())?;
+    let (ordered, batches) = batches(args, &source)?;
     let cache = match &source.buffer {
         Some(buffer) => {
             let chunks = 0..buffer.chunk_count();
@@ -154,18 +158,18 @@ pub fn run(args: &Args, to_tensors: &mut ToTensors<'_>) -> anyhow::Result<Outcom
         }
         None => "as it was",
     };
-    let report = measure(args, source.samples, options, batches, cache, to_tensors)?;
+    let loader = || Loader::ordered(Arc::clone(&source.samples), ordered, options(args, &source));
+    let report = measure(args, loader, batches, cache, to_tensors)?;
     if args.json {
         println!("{}", serde_json::to_string(&report)?);
     } else {
         report::print(&report);
     }
-    Ok(if report.replaced > 0 || source.skipped > 0 { Outcome::Incomplete } else { Outcome::Done })
+    Ok(if report.replaced > 0 || source.skipped() > 0 { Outcome::Incomplete } else { Outcome::Done })
 }
 
-/// How to load, and how many batches to time.
-fn options(args: &Args, source: &OpenedSource) -> anyhow::Result<(LoaderOptions, u64)> {
-    let common = &source.config.common;
+/// Which batches, and how many of them to time.
+fn batches(args: &Args, source: &Source) -> anyhow::Result<(OrderedOptions, u64)> {
     if args.batch_size == 0 {
         return Err(Usage::new("--batch-size is 0, expected at least 1"));
     }
@@ -177,32 +181,45 @@ fn options(args: &Args, source: &OpenedSource) -> anyhow::Result<(LoaderOptions,
     let per_epoch = (samples / batch).max(1);
     let measured = args.samples.map_or(per_epoch, |wanted| wanted.div_ceil(batch.min(samples.max(1))).max(1));
     let batches = warm_up(args) + measured + args.batches_ahead.max(1) as u64;
-    let options = LoaderOptions {
+    let ordered = OrderedOptions {
         seed: args.seed,
         global_batch: args.batch_size,
-        world: 1,
-        rank: 0,
+        ranks: Ranks::ONE,
         last,
-        order: args.order.kind(source.buffer.as_deref())?,
+        order: args.order.of_chunks(source.buffer.as_ref().map(|buffer| buffer.manifest().chunk_size))?,
         selection: None,
-        start: Position::default(),
-        end: Some(Position { epoch: batches / per_epoch, batch: batches % per_epoch }),
-        shape: BatchShape::of(common),
-        delivery: match args.stage {
-            Stage::Raw => Delivery::Stored,
-            Stage::Frames => Delivery::Frames,
-            Stage::Pixel => Delivery::Pixel { size: args.image_size },
-            Stage::Batch => args.images.delivery(false, args.image_size),
-        },
-        conditioning: Default::default(),
-        workers: args.workers.max(1),
-        batches_ahead: args.batches_ahead.max(1),
-        on_bad_sample: match args.on_bad_sample {
-            BadSamples::Skip => OnBadSample::Skip,
-            BadSamples::Fail => OnBadSample::Fail,
+        start: BatchPosition::default(),
+        end: Some(BatchPosition { epoch: batches / per_epoch, batch: batches % per_epoch }),
+    };
+    Ok((ordered, measured))
+}
+
+/// How they are loaded.
+fn options(args: &Args, source: &Source) -> LoaderOptions {
+    let delivery = match args.stage {
+        Stage::Raw => Delivery::Stored,
+        Stage::Frames => Delivery::Frames,
+        Stage::Pixel => Delivery::Pixel { size: args.image_size },
+        Stage::Batch => match args.images.images(false, args.image_size) {
+            Images::Frames => Delivery::Frames,
+            _ => Delivery::Pixel { size: args.image_size },
         },
     };
-    Ok((options, measured))
+    LoaderOptions {
+        layout: Layout { shape: BatchShape::of(&source.config.common), delivery },
+        workers: Workers { threads: args.workers, batches_ahead: args.batches_ahead },
+        disturbance: Default::default(),
+        on_bad_sample: args.on_bad_sample.into(),
+    }
+}
+
+impl From<BadSamples> for OnBadSample {
+    fn from(flag: BadSamples) -> Self {
+        match flag {
+            BadSamples::Skip => Self::Skip,
+            BadSamples::Fail => Self::Fail,
+        }
+    }
 }
 
 /// Batches before the clock starts.
@@ -212,15 +229,15 @@ fn warm_up(args: &Args) -> u64 {
 
 fn measure(
     args: &Args,
-    samples: SampleSource,
-    options: LoaderOptions,
+    loader: impl FnOnce() -> Result<Loader, ConsumerError>,
     batches: u64,
     cache: &'static str,
     to_tensors: &mut ToTensors<'_>,
 ) -> anyhow::Result<Report> {
     let started = Instant::now();
-    let mut loader = Loader::new(samples, options)?;
-    let mut next = || -> anyhow::Result<Batch> { Ok(loader.next().context("the loader ended early")??) };
+    let mut loader = loader()?;
+    let never = AtomicBool::new(false);
+    let mut next = || loader.next(&never)?.context("the loader ended early");
     let mut take = |batch: &Batch| match args.stage {
         Stage::Batch => to_tensors(batch, args.image_size),
         _ => Ok(batch.bytes()),
@@ -247,7 +264,7 @@ fn measure(
     let elapsed = last.duration_since(started);
     let statistics = loader.statistics();
     let mut bad_samples = 0;
-    for bad in loader.bad_samples() {
+    for bad in loader.take_bad_samples() {
         eprintln!("warning: {bad}");
         bad_samples += 1;
     }

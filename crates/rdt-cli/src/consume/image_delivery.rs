@@ -1,7 +1,7 @@
 //! The flag that says where images are prepared.
 
 use clap::ValueEnum;
-use rdt_consumer::Delivery;
+use rdt_data::Images;
 
 /// Where images are padded, resized and normalised.
 #[derive(Debug, Clone, Copy, clap::Args)]
@@ -27,11 +27,11 @@ impl ImageDeliveryFlags {
     /// What the loader delivers for images of `size` pixels. On a GPU the resize is next to
     /// nothing, and frames are the smaller thing to send; on the CPU the loader's own resize is
     /// the faster one.
-    pub fn delivery(self, on_cuda: bool, size: usize) -> Delivery {
+    pub fn images(self, on_cuda: bool, size: usize) -> Images {
         match self.image_delivery {
-            ImageDelivery::Frames => Delivery::Frames,
-            ImageDelivery::Auto if on_cuda => Delivery::Frames,
-            ImageDelivery::Auto | ImageDelivery::Pixel => Delivery::Pixel { size },
+            ImageDelivery::Frames => Images::Frames,
+            ImageDelivery::Auto if on_cuda => Images::Frames,
+            ImageDelivery::Auto | ImageDelivery::Pixel => Images::Pixel(size),
         }
     }
 }

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
-use rdt_consumer::{BatchOrder, ConsumerError, LastBatch, Order, Position};
+use rdt_consumer::{BatchOrder, BatchPosition, ConsumerError, Holdout, LastBatch, Order, Ranks};
 use serde::Serialize;
 
-use crate::consume::holdout::{self, HoldoutFlag};
+use crate::consume::holdout::HoldoutFlag;
 use crate::consume::order_flags::OrderFlags;
-use crate::consume::source::{ConfigChoice, HowToOpen, SourceFlags};
+use crate::consume::source::{self, SourceFlags, Wanted};
 use crate::exit::{Outcome, Usage};
 
 /// What to print.
@@ -70,14 +70,17 @@ struct Line {
 pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     // The order is known as soon as the plan is: a fill may still be going on. Which episode a sample
     // is of is known from its chunk.
-    let source = args.source.open(HowToOpen {
+    let spec = args.source.spec(Wanted {
         default_buffer: Some(Path::new("buffer")),
-        complete: args.holdout.holdout != 0.0,
-        config: ConfigChoice::File(args.config.clone()),
-        stop: Arc::default(),
+        is_complete: args.holdout.holdout != 0.0,
+        config: args.config.clone(),
+        known_config: None,
     })?;
-    let kind = args.order.kind(source.buffer.as_deref())?;
-    let holdout = holdout::divide(&source.samples, args.holdout.holdout)?;
+    let source = source::open(&spec, Arc::default())?;
+    let kind = args.order.of_chunks(source.buffer.as_ref().map(|buffer| buffer.manifest().chunk_size))?;
+    let share = Some(args.holdout.holdout).filter(|share| *share != 0.0);
+    let holdout = share.map(|share| Holdout::new(source.samples.as_ref(), share)).transpose();
+    let holdout = holdout.map_err(Usage::from_error)?;
     holdout.iter().for_each(|holdout| eprintln!("{}", holdout.describe()));
     let order = match &holdout {
         Some(holdout) => Order::of(Arc::clone(&holdout.training), args.seed),
@@ -85,7 +88,7 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     };
     let batches = order.and_then(|order| batches(args, order.of_kind(kind))).map_err(Usage::from_error)?;
     let out = std::io::BufWriter::new(std::io::stdout().lock());
-    let outcome = if source.skipped == 0 { Outcome::Done } else { Outcome::Incomplete };
+    let outcome = if source.skipped() == 0 { Outcome::Done } else { Outcome::Incomplete };
     match print(args, &batches, out) {
         // Whoever reads has seen enough (`| head`).
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(outcome),
@@ -94,9 +97,10 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
 }
 
 fn batches(args: &Args, order: Order) -> Result<BatchOrder, ConsumerError> {
+    let ranks = Ranks { rank: args.rank, world: args.world_size };
     let last = if args.drop_last { LastBatch::Drop } else { LastBatch::Keep };
-    let batches = BatchOrder::new(order, args.global_batch_size, args.world_size, args.rank, last)?;
-    batches.normalised(Position { epoch: args.epoch, batch: args.start_batch })?;
+    let batches = BatchOrder::new(order, args.global_batch_size, ranks, last)?;
+    batches.normalised(BatchPosition { epoch: args.epoch, batch: args.start_batch })?;
     Ok(batches)
 }
 
@@ -104,7 +108,7 @@ fn print(args: &Args, batches: &BatchOrder, mut out: impl Write) -> std::io::Res
     let end = batches.batches_per_epoch();
     let end = args.batches.map_or(end, |count| end.min(args.start_batch.saturating_add(count)));
     for batch in args.start_batch..end {
-        let samples = batches.samples(Position { epoch: args.epoch, batch });
+        let samples = batches.samples(BatchPosition { epoch: args.epoch, batch });
         let line = Line { batch, samples: samples.map(|sample| sample.get()).collect() };
         if args.json {
             serde_json::to_writer(&mut out, &line)?;

@@ -3,9 +3,10 @@
 use std::num::NonZeroU32;
 
 use clap::ValueEnum;
-use rdt_buffer::Buffer;
 use rdt_consumer::OrderKind;
+use rdt_data::OrderChoice;
 
+use crate::consume::source::usage_or_failure;
 use crate::exit::Usage;
 
 /// Chunks open at a time where `--window` is not given: with 64, and steps spread in runs, batches
@@ -35,40 +36,27 @@ pub enum OrderName {
 }
 
 impl OrderFlags {
-    /// The order of `buffer`; none if samples are read from episodes.
+    /// What they mean.
     ///
     /// # Errors
-    /// Wrong usage: a window for an order that has none, or where there are no chunks.
-    pub fn kind(self, buffer: Option<&Buffer>) -> anyhow::Result<OrderKind> {
-        self.of_chunks(buffer.map(|buffer| buffer.manifest().chunk_size))
-    }
-
-    /// As [`OrderFlags::kind`], of chunks of so many samples.
-    ///
-    /// # Errors
-    /// As [`OrderFlags::kind`].
-    pub fn of_chunks(self, chunk_size: Option<u32>) -> anyhow::Result<OrderKind> {
-        match (self.order, self.window, chunk_size) {
-            (OrderName::Uniform, None, _) => Ok(OrderKind::Uniform),
-            (OrderName::Uniform, Some(_), _) => Err(Usage::new(
+    /// Wrong usage: a window for an order that has none.
+    pub fn order(self) -> anyhow::Result<OrderChoice> {
+        match (self.order, self.window) {
+            (OrderName::Uniform, None) => Ok(OrderChoice::Uniform),
+            (OrderName::Uniform, Some(_)) => Err(Usage::new(
                 "--window is given with --order uniform, which has all chunks open; expected --order windowed",
             )),
-            (OrderName::Windowed, _, None) => Err(Usage::new(
-                "--order windowed is given with --load-from-hdf5, which has no chunks; expected a --buffer",
-            )),
-            (OrderName::Windowed, window, Some(chunk_size)) => {
-                let window = window.and_then(NonZeroU32::new).unwrap_or(DEFAULT_WINDOW);
-                Ok(OrderKind::Windowed { window, chunk_size })
+            (OrderName::Windowed, window) => {
+                Ok(OrderChoice::Windowed(window.and_then(NonZeroU32::new).unwrap_or(DEFAULT_WINDOW)))
             }
         }
     }
 
-    /// What a checkpoint says of the order beside the buffer, so that a run goes on in the same one
-    /// only; nothing of the usual one.
-    pub fn note(kind: OrderKind) -> String {
-        match kind {
-            OrderKind::Uniform => String::new(),
-            OrderKind::Windowed { window, .. } => format!(", windowed order of {window} chunks"),
-        }
+    /// The order of chunks of so many samples.
+    ///
+    /// # Errors
+    /// Wrong usage: a window for an order that has none, or where there are no chunks.
+    pub fn of_chunks(self, chunk_size: Option<u32>) -> anyhow::Result<OrderKind> {
+        self.order()?.kind(chunk_size).map_err(usage_or_failure)
     }
 }

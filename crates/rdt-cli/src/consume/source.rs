@@ -1,15 +1,16 @@
-//! Where the samples of a command come from: a buffer, or source files straight away.
+//! Where the samples of a command come from: the flags, and opening what they name with a progress bar.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
 
-use rdt_buffer::{Buffer, TextFile};
-use rdt_consumer::SampleSource;
+use rdt_data::{ConfigChoice, DataError, Place, Source, SourceEvent, SourceSpec};
 use rdt_schema::Config;
 
-use crate::datasets::DatasetFlags;
+use crate::datasets::{DatasetFlags, config_file};
 use crate::exit::Usage;
+use crate::progress::Progress;
 
 /// Where samples come from.
 #[derive(Debug, Clone, clap::Args)]
@@ -26,49 +27,25 @@ pub struct SourceFlags {
     pub datasets: DatasetFlags,
 }
 
-/// Samples, ready to be loaded.
-#[derive(Debug)]
-pub struct OpenedSource {
-    /// The samples.
-    pub samples: SampleSource,
-    /// Windows, network and encoders: the configuration that was given, else that of the buffer.
-    pub config: Config,
-    /// Names what is loaded, for checkpoints: equal for equal samples.
-    pub data: String,
-    /// The buffer, where there is one.
-    pub buffer: Option<Arc<Buffer>>,
-    /// Files and episodes that were left out as faulty while they were scanned for this.
-    pub skipped: usize,
-}
-
-/// Which configuration goes with the samples.
+/// What a command says of its source beside the flags.
 #[derive(Debug, Clone)]
-pub enum ConfigChoice {
-    /// That of a file, as a user names it; without one, that of the buffer or the shipped one.
-    File(Option<PathBuf>),
-    /// This one.
-    Given(Box<Config>),
-}
-
-/// How a source is opened.
-#[derive(Debug, Clone)]
-pub struct HowToOpen<'a> {
+pub struct Wanted<'a> {
     /// The buffer where no flag names one; none if a flag must.
     pub default_buffer: Option<&'a Path>,
     /// Whether every chunk must be there.
-    pub complete: bool,
-    /// The configuration.
-    pub config: ConfigChoice,
-    /// Set from outside to end a scan of source files.
-    pub stop: Arc<AtomicBool>,
+    pub is_complete: bool,
+    /// The configuration, as a user names its file.
+    pub config: Option<PathBuf>,
+    /// The configuration, known otherwise: it goes before that of a file.
+    pub known_config: Option<Config>,
 }
 
 impl SourceFlags {
-    /// Opens the buffer, or scans the source files.
+    /// What they mean.
     ///
     /// # Errors
-    /// Wrong usage or configuration; a buffer or files that cannot be used.
-    pub fn open(&self, how: HowToOpen<'_>) -> anyhow::Result<OpenedSource> {
+    /// Wrong usage, or a file of the configuration that cannot be read.
+    pub fn spec(&self, wanted: Wanted<'_>) -> anyhow::Result<SourceSpec> {
         let listed = self.datasets.without_lists_of_no_folder();
         let takes_no_list = self.datasets.dataset_type.is_some() && listed.dataset_type.is_none();
         if self.load_from_hdf5 {
@@ -76,9 +53,9 @@ impl SourceFlags {
                 eprintln!(
                     "--dataset-type: no effect without --data-root, the data sets are those of --dataset"
                 );
-                return Self { datasets: listed, ..self.clone() }.scan(how);
+                return listed.source(wanted);
             }
-            return self.scan(how);
+            return self.datasets.source(wanted);
         }
         if takes_no_list {
             eprintln!("--dataset-type: no effect, the data sets are those that the buffer was filled with");
@@ -89,59 +66,76 @@ impl SourceFlags {
                  rdt-produce",
             ));
         }
-        // What the user wrote comes before what the buffer holds.
-        let given = match how.config {
-            ConfigChoice::Given(config) => Some(*config),
-            ConfigChoice::File(path) => {
-                path.as_deref().map(Config::from_file).transpose().map_err(Usage::from_error)?
-            }
+        let config = match (wanted.known_config, wanted.config) {
+            (Some(config), _) => ConfigChoice::Given(Box::new(config)),
+            (None, Some(path)) => ConfigChoice::File(config_file(Some(path)).map_err(Usage::from_error)?),
+            (None, None) => ConfigChoice::OfTheBuffer,
         };
-        let Some(dir) = self.buffer.as_deref().or(how.default_buffer) else {
+        let Some(dir) = self.buffer.as_deref().or(wanted.default_buffer) else {
             return Err(Usage::new(
                 "--buffer is missing; give the folder that rdt-produce filled, or --load-from-hdf5 with --dataset",
             ));
         };
-        let buffer = Arc::new(if how.complete { Buffer::open_complete(dir)? } else { Buffer::open(dir)? });
-        let config = match given {
-            Some(config) => config,
-            None => {
-                let TextFile { path, text } = &buffer.manifest().config;
-                Config::from_text(text, path).map_err(Usage::from_error)?
-            }
-        };
-        Ok(OpenedSource {
-            samples: Arc::clone(&buffer).into(),
-            config,
-            data: data(buffer.sample_count(), &buffer.manifest().plan_digest),
-            buffer: Some(buffer),
-            skipped: 0,
-        })
+        Ok(SourceSpec { place: Place::Buffer(dir.to_owned()), config, is_complete: wanted.is_complete })
     }
+}
 
+impl DatasetFlags {
     #[cfg(not(feature = "hdf5"))]
-    fn scan(&self, _how: HowToOpen<'_>) -> anyhow::Result<OpenedSource> {
+    fn source(&self, _wanted: Wanted<'_>) -> anyhow::Result<SourceSpec> {
         Err(Usage::new(
             "--load-from-hdf5: this program was built without HDF5 (feature `hdf5` of rdt-cli); build it with \
              HDF5, or fill a buffer elsewhere with rdt-produce and give --buffer",
         ))
     }
 
+    /// The files of data sets as a source.
     #[cfg(feature = "hdf5")]
-    fn scan(&self, how: HowToOpen<'_>) -> anyhow::Result<OpenedSource> {
-        let (config, file) = match how.config {
-            ConfigChoice::Given(config) => (*config, TextFile { path: PathBuf::new(), text: String::new() }),
-            ConfigChoice::File(path) => {
-                let file = crate::datasets::config_file(path).map_err(Usage::from_error)?;
-                (Config::from_text(&file.text, &file.path).map_err(Usage::from_error)?, file)
+    fn source(&self, wanted: Wanted<'_>) -> anyhow::Result<SourceSpec> {
+        let (config, config_dir) = match wanted.known_config {
+            Some(config) => (ConfigChoice::Given(Box::new(config)), None),
+            None => {
+                let file = config_file(wanted.config).map_err(Usage::from_error)?;
+                let dir = file.path.parent().filter(|dir| dir.is_dir()).map(Path::to_owned);
+                (ConfigChoice::File(file), dir)
             }
         };
-        let samples = super::episodes::scan(&self.datasets, &config, file, how.stop)?;
-        let skipped = samples.skipped();
-        let data = data(rdt_consumer::Samples::sample_count(&samples), samples.digest());
-        Ok(OpenedSource { samples: Arc::new(samples).into(), config, data, buffer: None, skipped })
+        let (datasets, lists) = self.specs(config_dir.as_deref())?;
+        let place = Place::Episodes(rdt_data::Episodes { datasets, lists });
+        Ok(SourceSpec { place, config, is_complete: wanted.is_complete })
     }
 }
 
-fn data(samples: u64, digest: &str) -> String {
-    format!("{samples} samples, plan {digest}")
+/// Opens a source, showing the progress of a scan and naming what is left out as faulty.
+///
+/// # Errors
+/// Wrong usage or configuration; a buffer or files that cannot be used; somebody asked to stop.
+pub fn open(spec: &SourceSpec, stop: Arc<AtomicBool>) -> anyhow::Result<Source> {
+    let progress = OnceLock::new();
+    let source = spec.open(stop, &|event| match event {
+        SourceEvent::Scanned { files, total } => {
+            progress.get_or_init(|| Progress::new("planning", total, "files")).set(files, "");
+        }
+        SourceEvent::Skipped(omission) => match progress.get() {
+            Some(progress) => progress.print(&format!("skipped {omission}")),
+            None => eprintln!("skipped {omission}"),
+        },
+    });
+    if let Some(progress) = progress.into_inner() {
+        progress.finish();
+    }
+    let source = source.map_err(usage_or_failure)?;
+    if let Some(scanned) = source.scanned {
+        eprintln!(
+            "plan: {} samples of {} episodes straight from their files; {} skipped as faulty, {} filtered out by \
+             design",
+            scanned.samples, scanned.episodes, scanned.skipped, scanned.filtered
+        );
+    }
+    Ok(source)
+}
+
+/// An error of the data, as wrong usage where it is that.
+pub fn usage_or_failure(error: DataError) -> anyhow::Error {
+    if error.is_usage() { Usage::from_error(error) } else { error.into() }
 }

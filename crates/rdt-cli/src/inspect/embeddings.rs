@@ -6,10 +6,8 @@ use std::path::PathBuf;
 use rdt_buffer::embedding::{
     Element, EmbeddingFile, ImageEmbeddings, LanguageEmbeddings, image_files, segments,
 };
-use rdt_buffer::{Buffer, BufferError, layout};
+use rdt_buffer::{Buffer, BufferError, Instructions, layout};
 use serde::Serialize;
-
-use crate::instructions::Instructions;
 
 /// What `stat` says of embeddings; null where there are none.
 #[derive(Debug, Default, Serialize)]

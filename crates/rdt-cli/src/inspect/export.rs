@@ -21,16 +21,15 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
-use rdt_buffer::{Buffer, BufferState, ChunkId};
+use rdt_buffer::{Buffer, BufferState, ChunkId, over_chunks};
 use rdt_chunk::FrameDecoder;
 use serde::Serialize;
 
 use crate::exit::{Outcome, Usage};
-use crate::inspect::locate::causes;
 use crate::inspect::number::{bytes, counted, grouped};
 use crate::inspect::open;
-use crate::inspect::parallel::over_chunks;
 use crate::progress::Progress;
+use rdt_schema::in_full;
 
 /// Arguments of `rdt-buf export`.
 #[derive(Debug, clap::Args)]
@@ -143,7 +142,7 @@ fn export(buffer: &Buffer, out: &Path) -> anyhow::Result<Report> {
     create_folder(out)?;
     let (failed, progress) =
         (AtomicBool::new(false), Progress::new("exporting", chunks.len() as u64, "chunks"));
-    let exported = over_chunks(&chunks, Some(&progress), |id| {
+    let exported = over_chunks(&chunks, Some(&|done| progress.set(done, "")), |id| {
         if failed.load(Ordering::Relaxed) {
             return Ok(Exported::default());
         }
@@ -171,14 +170,14 @@ fn export_chunk(buffer: &Buffer, id: ChunkId, out: &Path) -> anyhow::Result<Expo
     let mut exported = Exported::default();
     let bad = |slot, origin, reason| BadSample { chunk: id.get(), slot, origin, reason };
     match buffer.map(id) {
-        Err(error) => exported.bad.push(bad(None, String::new(), causes(&error.into()))),
+        Err(error) => exported.bad.push(bad(None, String::new(), in_full(&error))),
         Ok(chunk) => {
             let mut decoder = FrameDecoder::new();
             for slot in 0..chunk.header().samples {
                 let view = match chunk.sample(slot) {
                     Ok(view) => view,
                     Err(error) => {
-                        exported.bad.push(bad(Some(slot), String::new(), causes(&error.into())));
+                        exported.bad.push(bad(Some(slot), String::new(), in_full(&error)));
                         continue;
                     }
                 };
@@ -191,7 +190,7 @@ fn export_chunk(buffer: &Buffer, id: ChunkId, out: &Path) -> anyhow::Result<Expo
                     Err(error) => {
                         let origin =
                             format!("{} {} step {}", view.dataset().name, view.episode().origin, view.step());
-                        exported.bad.push(bad(Some(slot), origin, causes(&error.into())));
+                        exported.bad.push(bad(Some(slot), origin, in_full(&error)));
                     }
                 }
             }

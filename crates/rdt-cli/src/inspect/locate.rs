@@ -8,7 +8,7 @@ use anyhow::Context;
 use memmap2::Mmap;
 use rdt_buffer::{Buffer, ChunkId, SampleId, SlotIndex};
 use rdt_chunk::{Chunk, SampleView};
-use rdt_schema::Origin;
+use rdt_schema::{Origin, in_full};
 
 use crate::exit::Usage;
 use crate::inspect::number::grouped;
@@ -162,7 +162,7 @@ fn search(
     let mut found = Found::default();
     for chunk_id in buffer.published_chunks()? {
         if let Err(error) = search_chunk(buffer, chunk_id, (episode, step), wanted, &mut found) {
-            found.unread.push(format!("chunk {chunk_id}: {}", causes(&error)));
+            found.unread.push(format!("chunk {chunk_id}: {}", in_full(error.as_ref())));
         }
         if only_dataset && !found.hits.is_empty() {
             break;
@@ -272,11 +272,6 @@ fn spans(steps: &[u32]) -> String {
     let text: Vec<String> = runs.iter().take(HINTS).map(shown).collect();
     let rest = if more == 0 { String::new() } else { format!(" and {more} more runs") };
     format!("step {}{rest}", text.join(", "))
-}
-
-/// An error with all its causes in one line.
-pub(crate) fn causes(error: &anyhow::Error) -> String {
-    error.chain().map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 #[cfg(test)]

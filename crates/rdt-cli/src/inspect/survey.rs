@@ -4,12 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use memmap2::Mmap;
-use rdt_buffer::{BitCounts, Buffer, BufferState, ChunkId};
+use rdt_buffer::{BitCounts, Buffer, BufferState, ChunkId, over_chunks};
 use rdt_chunk::Chunk;
-use rdt_schema::{CameraSlot, Origin};
-
-use crate::inspect::locate::causes;
-use crate::inspect::parallel::over_chunks;
+use rdt_schema::{CameraSlot, Origin, in_full};
 
 /// Wordings of instructions kept as examples.
 const EXAMPLES: usize = 3;
@@ -111,7 +108,7 @@ impl Survey {
         for (id, chunk) in chunks.into_iter().zip(surveys) {
             match chunk {
                 Ok(chunk) => survey.add(id, chunk, &mut stored, &mut wordings),
-                Err(error) => survey.unread.push((id, causes(&error))),
+                Err(error) => survey.unread.push((id, in_full(error.as_ref()))),
             }
         }
         survey.unread.extend(missing);
@@ -182,7 +179,7 @@ impl ChunkSurvey {
             frame_bytes: header.frame_bytes(),
             frames: header.frames.into(),
             generation: header.generation,
-            bits: buffer.bits_of(id).map_err(|error| causes(&error.into())),
+            bits: buffer.bits_of(id).map_err(|error| in_full(&error)),
             episodes: episodes(&chunk)?,
         })
     }

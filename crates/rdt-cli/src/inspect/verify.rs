@@ -16,12 +16,11 @@ mod text;
 
 use std::path::PathBuf;
 
-use rdt_buffer::{Buffer, BufferState, ChunkId};
+use rdt_buffer::{Buffer, BufferState, ChunkId, over_chunks};
 use serde::Serialize;
 
 use crate::exit::{Outcome, Usage};
 use crate::inspect::embeddings::{self, DamagedEmbeddings};
-use crate::inspect::parallel::over_chunks;
 use crate::inspect::survey::missing_chunks;
 use crate::inspect::{note_if_unfinished, open};
 use crate::progress::Progress;
@@ -141,7 +140,7 @@ fn check(buffer: &Buffer, args: &Args) -> anyhow::Result<Report> {
     let chunks = buffer.published_chunks()?;
     let missing = missing_chunks(buffer, &chunks);
     let progress = Progress::new("verifying", chunks.len() as u64, "chunks");
-    let mut all = over_chunks(&chunks, Some(&progress), |id| {
+    let mut all = over_chunks(&chunks, Some(&|done| progress.set(done, "")), |id| {
         let mut checked = chunk::check(buffer, id);
         compare(sources.as_ref(), buffer, id, &mut checked);
         checked

@@ -4,9 +4,7 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use anyhow::Context;
-use rdt_buffer::Buffer;
-
-use crate::inspect::parallel::over_chunks;
+use rdt_buffer::{Buffer, over_chunks};
 
 /// Episodes of the samples of a buffer, real or imagined.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,6 +1,8 @@
 //! A small generator (SplitMix64) for the simulated algorithms: seeded, so a table comes out the
 //! same each time.
 
+use rdt_schema::draw;
+
 /// A sequence of random numbers.
 #[derive(Debug, Clone)]
 pub struct Random(u64);
@@ -17,20 +19,17 @@ impl Random {
     /// 64 bits.
     pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        draw::mix(self.0)
     }
 
     /// A number below `bound`.
     pub fn below(&mut self, bound: u64) -> u64 {
-        ((u128::from(self.next()) * u128::from(bound)) >> 64) as u64
+        draw::below(self.next(), bound)
     }
 
     /// A number in [0, 1).
     pub fn unit(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1u64 << 53) as f64
+        draw::unit(self.next())
     }
 
     /// Shuffles (Fisher and Yates).

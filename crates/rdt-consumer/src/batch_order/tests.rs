@@ -15,7 +15,7 @@ fn order(samples: u64, window: Option<u32>) -> Order {
 }
 
 fn ids(order: &BatchOrder, epoch: u64, batch: u64) -> Vec<u64> {
-    order.samples(Position { epoch, batch }).map(SampleId::get).collect()
+    order.samples(BatchPosition { epoch, batch }).map(SampleId::get).collect()
 }
 
 proptest! {
@@ -56,16 +56,18 @@ proptest! {
 fn any_batch_may_be_the_first_for_any_number_of_ranks() {
     for window in [None, Some(3)] {
         let whole = BatchOrder::new(order(103, window), 8, Ranks::ONE, LastBatch::Keep).unwrap();
-        let mut at = Position { epoch: 1, batch: 4 };
+        let mut at = BatchPosition { epoch: 1, batch: 4 };
         let mut expected = Vec::new();
         for _ in 0..20 {
             expected.extend(whole.samples(at));
             at = whole.next(at);
         }
         for world in [1, 2, 3, 8] {
-            let rank = |rank| BatchOrder::new(order(103, window), 8, Ranks { rank, world }, LastBatch::Keep).unwrap();
+            let rank = |rank| {
+                BatchOrder::new(order(103, window), 8, Ranks { rank, world }, LastBatch::Keep).unwrap()
+            };
             let ranks: Vec<_> = (0..world).map(rank).collect();
-            let mut at = Position { epoch: 1, batch: 4 };
+            let mut at = BatchPosition { epoch: 1, batch: 4 };
             let mut found = Vec::new();
             for _ in 0..20 {
                 ranks.iter().for_each(|rank| found.extend(rank.samples(at)));
@@ -84,7 +86,7 @@ fn half_a_billion_samples_take_no_memory() {
         let batches = BatchOrder::new(order(500_000_000, window), 32, Ranks::ONE, LastBatch::Keep).unwrap();
         let began = std::time::Instant::now();
         for batch in 0..1000 {
-            let at = Position { epoch: batch, batch: batch * 15_000 };
+            let at = BatchPosition { epoch: batch, batch: batch * 15_000 };
             assert_eq!(batches.samples(at).collect::<std::collections::BTreeSet<_>>().len(), 32);
         }
         // 32,000 places take some 10 ms; working through an epoch would take minutes.
@@ -110,13 +112,13 @@ fn full_batches_split_evenly_where_they_can() {
 #[test]
 fn positions_go_on_into_the_next_epoch() {
     let order = batches(10, 4, 1, 0, LastBatch::Keep);
-    let (last, first) = (Position { epoch: 2, batch: 2 }, Position { epoch: 3, batch: 0 });
+    let (last, first) = (BatchPosition { epoch: 2, batch: 2 }, BatchPosition { epoch: 3, batch: 0 });
     assert_eq!(order.next(last), first);
-    assert_eq!(order.next(first), Position { epoch: 3, batch: 1 });
-    assert_eq!(order.normalised(Position { epoch: 2, batch: 3 }).unwrap(), first);
+    assert_eq!(order.next(first), BatchPosition { epoch: 3, batch: 1 });
+    assert_eq!(order.normalised(BatchPosition { epoch: 2, batch: 3 }).unwrap(), first);
     assert_eq!(order.normalised(last).unwrap(), last);
     assert!(matches!(
-        order.normalised(Position { epoch: 2, batch: 4 }),
+        order.normalised(BatchPosition { epoch: 2, batch: 4 }),
         Err(ConsumerError::StartBatch { batch: 4, batches: 3 })
     ));
     assert_eq!(batches(10, 4, 1, 0, LastBatch::Drop).batches_per_epoch(), 2);
@@ -126,7 +128,9 @@ fn positions_go_on_into_the_next_epoch() {
 
 #[test]
 fn wrong_options_are_named() {
-    let new = |size, world, rank, last| BatchOrder::new(Order::new(10, 1).unwrap(), size, Ranks { rank, world }, last);
+    let new = |size, world, rank, last| {
+        BatchOrder::new(Order::new(10, 1).unwrap(), size, Ranks { rank, world }, last)
+    };
     assert!(matches!(new(0, 1, 0, LastBatch::Keep), Err(ConsumerError::EmptyBatch)));
     assert!(matches!(new(4, 0, 0, LastBatch::Keep), Err(ConsumerError::NoRanks)));
     assert!(matches!(new(4, 2, 2, LastBatch::Keep), Err(ConsumerError::Rank { rank: 2, world: 2 })));

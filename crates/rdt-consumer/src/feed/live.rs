@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use rdt_buffer::live::{Claimed, Follower, FollowerOptions};
 
 use crate::bad_sample::BadSample;
-use crate::batch_order::Position;
+use crate::batch_order::BatchPosition;
 use crate::draw::Visit;
 use crate::error::ConsumerError;
 use crate::feed::{End, Feed, Instead, Next, Ticket, TicketPlace, Tried};
@@ -28,7 +28,7 @@ const MOST_BAD: u32 = 64;
 /// How a live buffer is consumed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LiveOptions {
-    /// Seed of the wordings drawn and of conditioning, and of the choice of chunks.
+    /// Seed of the wordings drawn and of disturbance, and of the choice of chunks.
     pub seed: u64,
     /// Samples of a batch.
     pub batch: u32,
@@ -132,9 +132,9 @@ impl LiveFeed {
     fn is_held_out(&self, claimed: &Claimed) -> bool {
         let share = self.options.holdout;
         share > 0.0
-            && claimed.view().is_ok_and(|view| {
-                Holdout::holds_out(share, &view.dataset().name, &view.episode().origin)
-            })
+            && claimed
+                .view()
+                .is_ok_and(|view| Holdout::holds_out(share, &view.dataset().name, &view.episode().origin))
     }
 
     /// Whether everything is consumed and nobody makes more, if it is time to look.
@@ -159,8 +159,8 @@ impl Feed for LiveFeed {
         self.options.batch as usize
     }
 
-    fn position(&self) -> Position {
-        Position { epoch: 0, batch: self.options.first_batch + self.batches }
+    fn position(&self) -> BatchPosition {
+        BatchPosition { epoch: 0, batch: self.options.first_batch + self.batches }
     }
 
     fn next(&mut self) -> Result<Next, ConsumerError> {

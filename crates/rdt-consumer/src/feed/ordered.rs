@@ -6,7 +6,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::batch_order::{BatchOrder, LastBatch, Position, Ranks};
+use crate::batch_order::{BatchOrder, BatchPosition, LastBatch, Ranks};
 use crate::draw::Visit;
 use crate::error::ConsumerError;
 use crate::feed::{End, Feed, Instead, Next, Soon, Ticket, TicketPlace, Tried};
@@ -19,7 +19,7 @@ const MOST_TRIES: u32 = 64;
 /// Which batches of an order are loaded.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OrderedOptions {
-    /// Seed of the order, of the wordings drawn and of conditioning.
+    /// Seed of the order, of the wordings drawn and of disturbance.
     pub seed: u64,
     /// Samples of a batch over all ranks.
     pub global_batch: u32,
@@ -32,9 +32,9 @@ pub struct OrderedOptions {
     /// The samples that are delivered; all of them, if none.
     pub selection: Option<Arc<Selection>>,
     /// The first batch to deliver.
-    pub start: Position,
+    pub start: BatchPosition,
     /// The first batch not to deliver any more; endless over epochs if none.
-    pub end: Option<Position>,
+    pub end: Option<BatchPosition>,
 }
 
 impl OrderedOptions {
@@ -55,9 +55,9 @@ impl OrderedOptions {
 #[derive(Debug)]
 pub(crate) struct OrderedFeed {
     batches: BatchOrder,
-    end: Option<Position>,
+    end: Option<BatchPosition>,
     /// The batch that is being handed out.
-    at: Position,
+    at: BatchPosition,
     epoch: EpochOrder,
     /// What is left of it, as places in the epoch's order.
     places: Range<u64>,
@@ -74,7 +74,7 @@ impl OrderedFeed {
     /// A start beyond the end of its epoch.
     pub(crate) fn new(
         batches: BatchOrder,
-        (start, end): (Position, Option<Position>),
+        (start, end): (BatchPosition, Option<BatchPosition>),
         announced: Option<u64>,
     ) -> Result<Self, ConsumerError> {
         let start = batches.normalised(start)?;
@@ -84,11 +84,11 @@ impl OrderedFeed {
         Ok(feed)
     }
 
-    fn is_past_end(&self, at: Position) -> bool {
+    fn is_past_end(&self, at: BatchPosition) -> bool {
         self.end.is_some_and(|end| at >= end)
     }
 
-    fn turn_to(&mut self, at: Position) {
+    fn turn_to(&mut self, at: BatchPosition) {
         if at.epoch != self.at.epoch {
             self.epoch = self.batches.order().epoch(at.epoch);
         }
@@ -114,7 +114,7 @@ impl Feed for OrderedFeed {
         self.batches.max_local_batch()
     }
 
-    fn position(&self) -> Position {
+    fn position(&self) -> BatchPosition {
         self.at
     }
 

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use crate::batch::{Batch, Slot, Store};
-use crate::batch_order::Position;
+use crate::batch_order::BatchPosition;
 use crate::error::ConsumerError;
 use crate::feed::{Ticket, TicketPlace};
 use crate::loader::Layout;
@@ -49,9 +49,9 @@ pub(super) struct Line {
 /// A batch that workers are filling.
 #[derive(Debug)]
 struct Building {
-    position: Position,
+    position: BatchPosition,
     /// The position after it, once it was cut.
-    next: Option<Position>,
+    next: Option<BatchPosition>,
     store: Store,
     cells: Vec<Option<(Slot, Ticket)>>,
     /// Cells that are not back.
@@ -85,8 +85,8 @@ impl Line {
         self.building.is_empty()
     }
 
-    /// Position of the batch in front.
-    pub(super) fn position(&self) -> Option<Position> {
+    /// BatchPosition of the batch in front.
+    pub(super) fn position(&self) -> Option<BatchPosition> {
         self.building.front().map(|front| front.position)
     }
 
@@ -96,7 +96,7 @@ impl Line {
     }
 
     /// The next cell: a gap, or the next of the batch at `position`.
-    pub(super) fn lend(&mut self, position: Position) -> Cell {
+    pub(super) fn lend(&mut self, position: BatchPosition) -> Cell {
         if let Some(gap) = self.gaps.pop() {
             return gap;
         }
@@ -109,13 +109,13 @@ impl Line {
     }
 
     /// Ends the batch at `position`, which may have no samples; `next` comes after it.
-    pub(super) fn cut(&mut self, position: Position, next: Position) {
+    pub(super) fn cut(&mut self, position: BatchPosition, next: BatchPosition) {
         let last = self.open(position);
         self.building[last].next = Some(next);
     }
 
     /// Where in the line the batch at `position` is, begun if need be.
-    fn open(&mut self, position: Position) -> usize {
+    fn open(&mut self, position: BatchPosition) -> usize {
         if self.building.back().is_none_or(|last| last.next.is_some()) {
             let Layout { shape, delivery } = self.layout;
             let pooled = self.pool.1.try_recv();

@@ -1,7 +1,7 @@
 //! Batches hold what the buffer holds, in the order that [`BatchOrder`] says, whatever the
 //! number of threads and ranks and wherever a run was interrupted.
 
-mod conditioning;
+mod disturbance;
 mod feeds;
 mod holdout;
 mod live;
@@ -30,11 +30,11 @@ struct Asked {
     last: LastBatch,
     order: OrderKind,
     selection: Option<Arc<Selection>>,
-    start: Position,
-    end: Option<Position>,
+    start: BatchPosition,
+    end: Option<BatchPosition>,
     shape: BatchShape,
     delivery: Delivery,
-    conditioning: Conditioning,
+    disturbance: Disturbance,
     threads: usize,
     batches_ahead: usize,
     on_bad_sample: OnBadSample,
@@ -48,11 +48,11 @@ fn options() -> Asked {
         last: LastBatch::Keep,
         order: Default::default(),
         selection: None,
-        start: Position::default(),
-        end: Some(Position { epoch: 2, batch: 0 }),
+        start: BatchPosition::default(),
+        end: Some(BatchPosition { epoch: 2, batch: 0 }),
         shape: SHAPE,
         delivery: Delivery::Pixel { size: SIZE },
-        conditioning: Conditioning::default(),
+        disturbance: Disturbance::default(),
         threads: 2,
         batches_ahead: 2,
         on_bad_sample: OnBadSample::Skip,
@@ -68,10 +68,10 @@ impl Asked {
         let options = LoaderOptions {
             layout: Layout { shape: self.shape, delivery: self.delivery },
             workers: Workers { threads: self.threads, batches_ahead: self.batches_ahead },
-            conditioning: self.conditioning,
+            disturbance: self.disturbance,
             on_bad_sample: self.on_bad_sample,
         };
-        Loader::ordered(Arc::clone(buffer), batches, options)
+        Loader::ordered(buffer.clone(), batches, options)
     }
 }
 
@@ -83,8 +83,8 @@ fn next(loader: &mut Loader) -> Option<Result<Batch, ConsumerError>> {
 /// Everything that a batch holds.
 #[derive(Debug, Clone, PartialEq)]
 struct Held {
-    position: Position,
-    next: Position,
+    position: BatchPosition,
+    next: BatchPosition,
     records: Vec<crate::SampleRecord>,
     /// The last one is the images' levels.
     arrays: [Vec<f32>; 6],
@@ -121,7 +121,7 @@ fn batches_hold_the_samples_of_the_order() {
     let mut seen = 0;
     for (number, batch) in (0u64..).zip(&batches) {
         let epoch = number / 5;
-        assert_eq!(batch.position, Position { epoch, batch: number % 5 });
+        assert_eq!(batch.position, BatchPosition { epoch, batch: number % 5 });
         let images = batch.arrays[5].chunks_exact(6 * 3 * SIZE * SIZE);
         assert_eq!(images.len(), batch.records.len());
         for (slot, (record, images)) in batch.records.iter().zip(images).enumerate() {
@@ -192,12 +192,12 @@ fn threads_do_not_show() {
     let dir = tempfile::tempdir().unwrap();
     let buffer = small_buffer::write(dir.path());
     for delivery in [Delivery::Pixel { size: SIZE }, Delivery::Frames] {
-        for (conditioning, order) in
-            [(Conditioning::default(), OrderKind::Uniform), (conditioning::everything(), windowed())]
+        for (disturbance, order) in
+            [(Disturbance::default(), OrderKind::Uniform), (disturbance::everything(), windowed())]
         {
             let with = |threads, batches_ahead| {
-                let conditioning = conditioning.clone();
-                let options = Asked { threads, batches_ahead, delivery, conditioning, ..options() };
+                let disturbance = disturbance.clone();
+                let options = Asked { threads, batches_ahead, delivery, disturbance, ..options() };
                 load(&buffer, Asked { order, ..options })
             };
             let one = with(1, 1);
@@ -235,7 +235,7 @@ fn ranks_and_restarts_do_not_show() {
     let dir = tempfile::tempdir().unwrap();
     let buffer = small_buffer::write(dir.path());
     ranks_and_restarts(&buffer, &options());
-    ranks_and_restarts(&buffer, &Asked { conditioning: conditioning::everything(), ..options() });
+    ranks_and_restarts(&buffer, &Asked { disturbance: disturbance::everything(), ..options() });
     ranks_and_restarts(&buffer, &Asked { order: windowed(), ..options() });
 }
 
@@ -245,7 +245,9 @@ fn ranks_and_restarts(buffer: &Arc<Buffer>, options: &Asked) {
         for start in [0usize, 3, 4, 7] {
             let start_at = whole[start].position;
             let ranks: Vec<Vec<Held>> = (0..world)
-                .map(|rank| load(buffer, Asked { ranks: Ranks { rank, world }, start: start_at, ..options.clone() }))
+                .map(|rank| {
+                    load(buffer, Asked { ranks: Ranks { rank, world }, start: start_at, ..options.clone() })
+                })
                 .collect();
             for (number, expected) in whole[start..].iter().enumerate() {
                 let pieces: Vec<_> = ranks.iter().map(|rank| &rank[number]).collect();
@@ -270,7 +272,7 @@ fn dropping_early_stops_the_threads() {
     drop(endless.clone().open(&buffer).unwrap());
     let mut loader = endless.open(&buffer).unwrap();
     let kept: Vec<_> = (0..12).map(|_| next(&mut loader).unwrap().unwrap()).collect();
-    assert_eq!(loader.position(), Position { epoch: 2, batch: 2 });
+    assert_eq!(loader.position(), BatchPosition { epoch: 2, batch: 2 });
     assert_eq!(loader.statistics().batches, 12);
     let expected: Vec<Held> = kept.iter().map(held).collect();
     drop(loader);

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam_channel::{Receiver, Sender};
+use rdt_buffer::Samples;
 
 use crate::error::ConsumerError;
 use crate::feed::{Ticket, TicketPlace};
 use crate::loader::building::Cell;
 use crate::slot::SlotFiller;
-use crate::source::SampleSource;
 use crate::statistics::{Stage, Times, Watch};
 
 /// A sample to load, and where to.
@@ -31,7 +31,7 @@ pub(super) enum Message {
 /// One thread's share.
 #[derive(Debug)]
 pub(super) struct Worker {
-    pub(super) source: SampleSource,
+    pub(super) source: Arc<dyn Samples>,
     pub(super) filler: SlotFiller,
     pub(super) jobs: Receiver<Job>,
     pub(super) messages: Sender<Message>,
@@ -70,7 +70,9 @@ impl Worker {
         match &ticket.place {
             TicketPlace::Claimed(claimed) => filler.fill(&claimed.view()?, ticket.visit, slot, watch),
             TicketPlace::Ordered(id) => {
-                self.source.read(*id, &mut |view| filler.fill(view, ticket.visit, slot, watch))
+                let mut filled = Ok(());
+                self.source.read(*id, &mut |view| filled = filler.fill(view, ticket.visit, slot, watch))?;
+                filled
             }
         }
     }

@@ -9,7 +9,8 @@
 //! data set by shard I of N takes place k N + I of the passes. To deal out the draws of one sequence
 //! instead would give a shard a data set or not: a sequence of deficits repeats after a few draws.
 
-use crate::draw;
+use rdt_schema::draw;
+
 use crate::plan::Plan;
 
 /// Streams of random numbers that the orders of passes are drawn from; data set d has number

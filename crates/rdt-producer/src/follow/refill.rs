@@ -8,9 +8,9 @@ use std::time::Instant;
 use rdt_buffer::BufferError;
 use rdt_buffer::live::Lease;
 use rdt_chunk::{ChunkError, ChunkWriter};
-use rdt_schema::Omission;
+use rdt_schema::{Omission, in_full};
 
-use crate::error::{ProducerError, in_full};
+use crate::error::ProducerError;
 use crate::event::Event;
 use crate::follow::dispenser::NothingLeft;
 use crate::follow::worker_thread::Pulse;

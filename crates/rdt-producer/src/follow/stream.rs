@@ -7,7 +7,8 @@
 
 use std::collections::VecDeque;
 
-use crate::draw;
+use rdt_schema::draw;
+
 use crate::follow::draws::Draws;
 use crate::plan::Plan;
 use crate::spread::{self, Spread};

@@ -28,7 +28,7 @@ fn a_step_that_is_no_number_is_found_when_its_numbers_are_read_late() -> TestRes
         let folder = tempfile::tempdir()?;
         let knobs = TrainSettings { checkpointing_period: period, ..settings(steps) };
         // Step 2 takes batches 0 and 1 of epoch 1.
-        let poison = Some(Position { epoch: 1, batch: 1 });
+        let poison = Some(BatchPosition { epoch: 1, batch: 1 });
         let script = Script { poison, steps_ahead: 1, ..Default::default() };
         let error = run_with(folder.path(), &knobs, Start::Fresh, script).err().ok_or("no error")?;
         let error = error.downcast::<TrainError>()?;
@@ -51,7 +51,7 @@ fn an_update_that_is_no_number_leaves_weights_moments_and_average() -> TestResul
     let mut step = |poison: bool| -> Result<(Vec<tch::Tensor>, f64), Box<dyn Error>> {
         let mut losses = Vec::new();
         for batch in 0..2 {
-            let mut batch = MadeUp::at(Position { epoch: 0, batch }, &config);
+            let mut batch = MadeUp::at(BatchPosition { epoch: 0, batch }, &config);
             if poison {
                 batch.actions[5] = f32::NAN;
             }

@@ -69,7 +69,7 @@ fn a_stop_between_micro_steps_falls_back_to_the_last_whole_step() -> TestResult 
     let knobs = TrainSettings { gradient_accumulation_steps: 3, ..settings(4) };
     let whole = run_with(unbroken.path(), &knobs, Start::Fresh, Script::default())?;
     // The second of the three micro-steps of step 3.
-    let stop_at = Some(Position { epoch: 1, batch: 3 });
+    let stop_at = Some(BatchPosition { epoch: 1, batch: 3 });
     let script = Script { stop_at, ..Default::default() };
     let first = run_with(broken.path(), &knobs, Start::Fresh, script)?;
     assert!(!first.finished);
@@ -84,7 +84,7 @@ fn after_an_error_the_last_whole_step_is_saved_and_resumes_bit_by_bit() -> TestR
     let knobs = TrainSettings { gradient_accumulation_steps: 3, ..settings(4) };
     let whole = run_with(unbroken.path(), &knobs, Start::Fresh, Script::default())?;
     // The second of the three micro-steps of step 3, with the numbers of step 2 not read yet or read.
-    let at = Some(Position { epoch: 1, batch: 3 });
+    let at = Some(BatchPosition { epoch: 1, batch: 3 });
     let data = Script { unreadable: at, ..Default::default() };
     let encoding = Script { misshapen: at, ..Default::default() };
     for (script, words) in [(data, "data loader stopped"), (encoding, "libtorch failed")] {
@@ -105,7 +105,7 @@ fn after_an_error_the_last_whole_step_is_saved_and_resumes_bit_by_bit() -> TestR
     }
     // Before the first step there is nothing to save, and nothing bars the next start.
     let folder = tempfile::tempdir()?;
-    let script = Script { unreadable: Some(Position { epoch: 0, batch: 1 }), ..Default::default() };
+    let script = Script { unreadable: Some(BatchPosition { epoch: 0, batch: 1 }), ..Default::default() };
     assert!(run_with(folder.path(), &knobs, Start::Fresh, script).is_err());
     assert!(checkpoint::list(folder.path())?.is_empty());
     Ok(())

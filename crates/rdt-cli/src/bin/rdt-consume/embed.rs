@@ -21,7 +21,7 @@ use serde::Serialize;
 use tch::{Device, Kind};
 
 use super::train::{DeviceFlag, EncoderFlags, Precision};
-use rdt_cli::consume::source::{ConfigChoice, HowToOpen, SourceFlags};
+use rdt_cli::consume::source::{self, SourceFlags, Wanted};
 use rdt_cli::exit::{Outcome, Usage};
 use rdt_cli::{print, signals};
 
@@ -112,13 +112,13 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
         datasets: Default::default(),
     };
     // Of a buffer that is still filled or refilled, what is there: run again for the rest.
-    let how = HowToOpen {
+    let spec = flags.spec(Wanted {
         default_buffer: None,
-        complete: false,
-        config: ConfigChoice::File(args.config.clone()),
-        stop: Arc::clone(&stop),
-    };
-    let source = flags.open(how)?;
+        is_complete: false,
+        config: args.config.clone(),
+        known_config: None,
+    })?;
+    let source = source::open(&spec, Arc::clone(&stop))?;
     let Some(buffer) = &source.buffer else { return Err(Usage::new("--buffer is missing")) };
     device::set_cpu_threads(None).map_err(Usage::from_error)?;
     let (device, why) = device::choose(args.device.into()).map_err(Usage::from_error)?;

@@ -9,7 +9,6 @@ mod export_weights;
 mod inputs;
 mod recipe;
 mod sample;
-mod shown;
 mod train;
 
 use std::process::ExitCode;

@@ -4,14 +4,11 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use rdt_consumer::{
-    BatchShape, Conditioning, Delivery, LastBatch, Loader, LoaderOptions, OnBadSample, SampleSource,
-    Selection,
-};
-use rdt_schema::Config;
+use rdt_data::{BatchSpec, check_instructions};
 use rdt_train::TrainError;
 use rdt_train::checkpoint;
 use rdt_train::device;
+use rdt_train::evaluate::{Evaluated, evaluate};
 use rdt_train::export::Which;
 use rdt_train::policy::Policy;
 use rdt_train::settings::TrainSettings;
@@ -20,12 +17,8 @@ use rdt_train::tensor_file::TensorFile;
 use super::export_weights::Weights;
 use super::inputs::PrecomputedFlags;
 use super::train::{DeviceFlag, EncoderFlags, Precision};
-use rdt_cli::consume::holdout;
-use rdt_cli::consume::source::{ConfigChoice, HowToOpen, SourceFlags};
+use rdt_cli::consume::source::{self, SourceFlags, Wanted, usage_or_failure};
 use rdt_cli::exit::{Outcome, Usage};
-
-/// Added to a run's seed for the order of its evaluation: other samples first than in training.
-const ORDER: u64 = 0x5a3b_1e00;
 
 /// How much is sampled.
 #[derive(Debug, Clone, Copy, clap::Args)]
@@ -36,6 +29,19 @@ pub struct SampleFlags {
     /// Samples a batch
     #[arg(long, default_value_t = 8)]
     pub sample_batch_size: u32,
+}
+
+impl SampleFlags {
+    /// Refuses to sample nothing.
+    ///
+    /// # Errors
+    /// Wrong usage.
+    pub fn check(&self) -> anyhow::Result<()> {
+        match self.num_sample_batches {
+            0 => Err(Usage::new("--num-sample-batches is 0; give at least 1")),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Flags of `sample`.
@@ -83,70 +89,46 @@ pub struct Args {
 /// The checkpoint or the buffer cannot be used, or the memory is not there.
 pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     let config = checkpoint::config(&args.checkpoint)?;
-    let source = args.source.open(HowToOpen {
+    let source = args.source.spec(Wanted {
         default_buffer: None,
-        complete: true,
-        config: ConfigChoice::Given(Box::new(config.clone())),
-        stop: Arc::default(),
+        is_complete: true,
+        config: None,
+        known_config: Some(config.clone()),
     })?;
+    args.sample.check()?;
+    let encoders = args.precomputed.encoders(&args.encoders, &source)?;
     device::set_cpu_threads(None).map_err(Usage::from_error)?;
     let (device, why) = device::choose(args.device.into()).map_err(Usage::from_error)?;
     eprintln!("device: {} ({why})", if device.is_cuda() { "cuda" } else { "cpu" });
     let kind = rdt_train::settings::MixedPrecision::from(args.mixed_precision).kind();
     // The untrained encoders are functions of the seed that the run had.
     let TrainSettings { seed: run_seed, holdout: run_share, .. } = checkpoint::settings(&args.checkpoint)?;
-    let holdout = holdout::divide(&source.samples, args.holdout.unwrap_or(run_share))?;
-    holdout.iter().for_each(|holdout| eprintln!("{}; sampling these", holdout.describe()));
-    let encoders = args.precomputed.encoders(&args.encoders, &source)?;
-    args.precomputed.check_instructions(&source)?;
+    let images = args.precomputed.images(&config);
+    let share = args.holdout.unwrap_or(run_share);
+    let spec = BatchSpec::evaluation(images, args.seed, args.sample.sample_batch_size, share);
+    spec.check(&source).map_err(usage_or_failure)?;
+    let source = source::open(&source, Arc::default())?;
+    let batches = spec.prepare(&source).map_err(usage_or_failure)?;
+    batches.holdout().iter().for_each(|holdout| eprintln!("{}; sampling these", holdout.describe()));
+    if args.precomputed.precomp_lang_embed {
+        check_instructions(&source).map_err(usage_or_failure)?;
+    }
     let (policy, layout) =
         Policy::new(&config, &encoders, run_seed, device, kind).map_err(super::train::usage_of_settings)?;
     policy.describe().iter().for_each(|line| eprintln!("{line}"));
     let flat = layout.zeros(device).map_err(TrainError::from)?;
     TensorFile::open(&Which::from(args.weights).file(&args.checkpoint))?.load(&layout, "", &flat)?;
     let weights = policy.weights(&layout, &flat)?;
-    let delivery = args.precomputed.delivery(&config, &Conditioning::default(), &source)?;
-    let evaluated = holdout::evaluated(holdout.as_ref());
-    let mut loader = loader(&source.samples, &config, delivery, args.sample, args.seed, evaluated)?;
+    let mut loader = batches.loader(Default::default(), None).map_err(usage_or_failure)?;
     let names = loader.dataset_names().to_vec();
-    let figures = policy.evaluate(&weights, &mut loader, args.sample.num_sample_batches, &names)?;
-    let lost = loader.bad_samples().inspect(|bad| eprintln!("{bad}")).count();
+    let Evaluated { figures, bad_samples } =
+        evaluate(&policy, &weights, &mut loader, args.sample.num_sample_batches, &names)?;
+    bad_samples.iter().for_each(|bad| eprintln!("{bad}"));
     if args.json {
         println!("{}", serde_json::to_string(&figures)?);
     } else {
         figures.rounded.iter().for_each(|(name, value)| println!("{name} {value:.4}"));
     }
-    Ok(if lost == 0 && source.skipped == 0 { Outcome::Done } else { Outcome::Incomplete })
-}
-
-/// The batches of an evaluation: unmasked, the same ones each time.
-pub(super) fn loader(
-    samples: &SampleSource,
-    config: &Config,
-    delivery: Delivery,
-    flags: SampleFlags,
-    seed: u64,
-    selection: Option<Arc<Selection>>,
-) -> anyhow::Result<Loader> {
-    if flags.num_sample_batches == 0 {
-        return Err(Usage::new("--num-sample-batches is 0; give at least 1"));
-    }
-    let options = LoaderOptions {
-        seed: seed ^ ORDER,
-        global_batch: flags.sample_batch_size,
-        world: 1,
-        rank: 0,
-        last: LastBatch::Keep,
-        order: Default::default(),
-        selection,
-        start: Default::default(),
-        end: None,
-        shape: BatchShape::of(&config.common),
-        delivery,
-        conditioning: Default::default(),
-        workers: 1,
-        batches_ahead: 1,
-        on_bad_sample: OnBadSample::Skip,
-    };
-    Ok(Loader::new(samples.clone(), options)?)
+    let is_whole = bad_samples.is_empty() && source.skipped() == 0;
+    Ok(if is_whole { Outcome::Done } else { Outcome::Incomplete })
 }

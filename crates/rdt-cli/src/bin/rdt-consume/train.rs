@@ -1,41 +1,33 @@
 //! `rdt-consume`: trains the network on a buffer.
 //!
-//! Flags become [`rdt_train::settings::TrainSettings`], the buffer a [`Loader`]; the loop itself is
+//! Flags become [`rdt_train::settings::TrainSettings`] and a [`BatchSpec`]; the loop itself is
 //! [`rdt_train::train`]. Progress goes to standard error, the first and the last loss to
 //! standard output.
 
 use std::path::Path;
-use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, mpsc};
-use std::thread::available_parallelism;
+use std::sync::Arc;
 
 use anyhow::Context;
-use rdt_consumer::{Delivery, Holdout, Loader, LoaderOptions, Position, SampleSource, prepared};
-use rdt_schema::{CameraSlot, Config};
+use rdt_consumer::Delivery;
+use rdt_data::{BatchSpec, Batches, DataError, Evaluation, Source, check_instructions};
 use rdt_train::TrainError;
 use rdt_train::device;
 use rdt_train::metrics_log::{Record, StepRecord};
-use rdt_train::train::{Ended, Evaluation, Event, Run, Start, train};
+use rdt_train::train::{Ended, Event, Run, Start, train};
 use rdt_train::trainer::Trainer;
 
-use crate::sample;
-use rdt_cli::consume::holdout;
-use rdt_cli::consume::order_flags::OrderFlags;
-use rdt_cli::consume::source::{ConfigChoice, HowToOpen, OpenedSource};
+use rdt_cli::consume::source::{self, Wanted, usage_or_failure};
 use rdt_cli::exit::{Outcome, Usage};
 use rdt_cli::picture;
 use rdt_cli::progress::Progress;
 use rdt_cli::signals;
 
-mod bad_samples;
 mod flags;
-mod follow;
 mod inputs_record;
 mod rdt_flags;
 
-use bad_samples::{BadSamples, Watched};
+use flags::settings;
 pub use flags::{Args, DeviceFlag, EncoderFlags, Precision, ReportTo};
-use flags::{loader_options, settings};
 
 /// Steps whose losses are averaged for the report.
 const REPORTED_STEPS: usize = 10;
@@ -48,61 +40,46 @@ const REPORTED_STEPS: usize = 10;
 pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     args.rdt.notes()?.iter().chain(&args.report_to.note()).for_each(|line| eprintln!("{line}"));
     let stop = signals::stop_flag("saving a checkpoint")?;
-    let source = args.source.open(HowToOpen {
+
+    // What is asked for, and whether it can be: before anything slow.
+    let source = args.source.spec(Wanted {
         default_buffer: None,
-        complete: !args.follow.follow,
-        config: ConfigChoice::File(args.config.clone()),
-        stop: Arc::clone(&stop),
+        is_complete: !args.follow.follow,
+        config: args.config.clone(),
+        known_config: None,
     })?;
-    follow::check(args)?;
-    let OpenedSource { samples, config, data, .. } = &source;
-    let workers = match args.dataloader_num_workers {
-        0 => available_parallelism().map_or(1, usize::from),
-        given => given,
-    };
+    let config = source.config().map_err(usage_or_failure)?;
     device::set_cpu_threads(args.cpu_threads).map_err(Usage::from_error)?;
-    let holdout = holdout::divide(samples, args.holdout.holdout)?;
-    let count = holdout.as_ref().map_or(samples.sample_count(), |holdout| holdout.training.samples());
-    let mut options = loader_options(args, &source, workers)?;
-    options.selection = holdout.as_ref().map(|holdout| Arc::clone(&holdout.training));
-    let delivery = options.delivery;
-    if let Delivery::Pixel { size } = delivery {
-        prepared::check(samples.frame_size(), Some(size), &options.conditioning)
-            .map_err(Usage::from_error)?;
-    }
-    let settings = settings(args, count).map_err(Usage::from_error)?;
     let (device, why) = device::choose(args.device.into()).map_err(Usage::from_error)?;
-    if let Delivery::Pixel { size } = delivery {
-        options.delivery = args.images.delivery(device.is_cuda(), size);
-    }
-    options.order = args.order.kind(source.buffer.as_deref())?;
-    let data = &match args.follow.follow {
-        // What a live buffer holds changes while it is trained on.
-        true => follow::data(samples),
-        false => {
-            let sides = holdout.as_ref().map(Holdout::note).unwrap_or_default();
-            format!("{data}{}{sides}", OrderFlags::note(options.order))
-        }
-    };
-    eprintln!("device: {} ({why})", if device.is_cuda() { "cuda" } else { "cpu" });
-    eprintln!("data: {data}, {workers} loader threads");
-    if options.delivery == Delivery::Frames {
-        eprintln!("images: sent as u8 frames, padded, resized and normalised on the device");
-    }
-    holdout.iter().for_each(|holdout| eprintln!("{}", holdout.describe()));
-    hidden_cameras(samples, config).iter().for_each(|line| eprintln!("{line}"));
-    if !args.follow.follow {
-        flags::epochs_note(args, count).iter().for_each(|line| eprintln!("{line}"));
+    let batches = args.batches(&config, device.is_cuda())?;
+    batches.check(&source).map_err(usage_or_failure)?;
+    let encoders = args.precomputed.encoders(&args.encoders, &source)?;
+    if args.sample_period > 0 {
+        args.sample.check()?;
     }
 
-    let encoders = args.precomputed.encoders(&args.encoders, &source)?;
-    if !args.follow.follow {
-        args.precomputed.check_instructions(&source)?;
+    // The data.
+    let source = source::open(&source, Arc::clone(&stop))?;
+    let batches = batches.prepare(&source).map_err(usage_or_failure)?;
+    let settings = settings(args, batches.samples()).map_err(Usage::from_error)?;
+    let data = &batches.name();
+    eprintln!("device: {} ({why})", if device.is_cuda() { "cuda" } else { "cpu" });
+    eprintln!("data: {data}, {} loader threads", batches.spec().workers.threads);
+    if batches.delivery() == Delivery::Frames {
+        eprintln!("images: sent as u8 frames, padded, resized and normalised on the device");
     }
-    let replaced = AtomicU64::new(0);
-    let inputs = inputs_record::record(args, &options.conditioning, options.delivery);
+    batches.holdout().iter().for_each(|holdout| eprintln!("{}", holdout.describe()));
+    source.hidden_cameras().iter().for_each(|line| eprintln!("{line}"));
+    if !args.follow.follow {
+        flags::epochs_note(args, batches.samples()).iter().for_each(|line| eprintln!("{line}"));
+        if args.precomputed.precomp_lang_embed {
+            check_instructions(&source).map_err(usage_or_failure)?;
+        }
+    }
+
+    let inputs = inputs_record::record(args, &batches.spec().disturbance, batches.delivery());
     let run = Run {
-        config,
+        config: &config,
         settings: &settings,
         device,
         output_dir: &args.output_dir,
@@ -120,78 +97,46 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
         data,
         inputs: &inputs,
         stop: &stop,
-        replaced_samples: &replaced,
     };
     let progress = Progress::new("training", settings.max_train_steps, "steps");
-    let batches = count.div_ceil(settings.train_batch_size.into()).max(1);
-    let (report, bad_samples) = mpsc::channel::<String>();
-    let bad = BadSamples::new(report.clone(), &replaced);
-    let evaluated = || holdout::evaluated(holdout.as_ref());
+    let evaluated = evaluated(args, &batches, &source).map_err(usage_or_failure)?;
     let mut figures = |trainer: &Trainer| {
-        let data = |error: anyhow::Error| TrainError::Data { source: error.into() };
-        let mut loader =
-            sample::loader(samples, config, delivery, args.sample, args.seed, evaluated()).map_err(data)?;
+        let loader = evaluated.as_ref().map(Evaluation::loader).transpose().map_err(TrainError::data)?;
+        let Some(mut loader) = loader.flatten() else { return Ok(None) };
         let names = loader.dataset_names().to_vec();
-        let figures = trainer.evaluate(&mut loader, args.sample.num_sample_batches, &names);
-        bad.tell(loader.bad_samples());
-        figures
+        trainer.evaluate(&mut loader, args.sample.num_sample_batches, &names).map(Some)
     };
-    if args.sample_period > 0 {
-        // What is wrong with the flags is said before training, not at the first sampling.
-        sample::loader(samples, config, delivery, args.sample, args.seed, evaluated())?;
-    }
     let period = u64::try_from(args.sample_period).ok().filter(|&period| period > 0);
-    let evaluation = period.map(|period| Evaluation { period, figures: &mut figures });
+    let evaluation = period.map(|period| rdt_train::train::Evaluation { period, figures: &mut figures });
     let ended = train(
         &run,
-        |start, micro_steps| {
-            if let Some(buffer) = source.buffer.as_deref().filter(|_| args.follow.follow) {
-                let stop = Arc::clone(&stop);
-                let followed = follow::Followed::new(args, buffer, &options, (start, micro_steps), stop)?;
-                return Ok(follow::Batches::Live(Box::new(followed.reporting(report, &replaced))));
-            }
-            let last = start.batch.saturating_add(micro_steps);
-            let end = Some(Position { epoch: start.epoch + last / batches, batch: last % batches });
-            let loader = Loader::new(samples.clone(), LoaderOptions { start, end, ..options })?;
-            Ok(follow::Batches::Static(Box::new(Watched { loader, bad: &bad })))
-        },
+        |start, micro_steps| batches.loader(start, Some(micro_steps)).map_err(TrainError::data),
         evaluation,
-        &mut |event| {
-            bad_samples.try_iter().for_each(|line| progress.print(&line));
-            match event {
-                Event::Note(line) => progress.print(&line),
-                Event::Sampled(record) => {
-                    let figures: Vec<_> = record
-                        .figures
-                        .rounded
-                        .iter()
-                        .map(|(name, value)| format!("{name} {value:.4}"))
-                        .collect();
-                    progress.print(&format!("step {}: {}", record.step, figures.join(", ")));
-                }
-                Event::Step(record) => progress.set(record.step, &note(record)),
+        &mut |event| match event {
+            Event::Note(line) => progress.print(&line),
+            Event::Unreadable(bad) => progress.print(&bad.to_string()),
+            Event::Sampled(record) => {
+                let figures: Vec<_> =
+                    record.scalars().map(|(name, value)| format!("{name} {value:.4}")).collect();
+                progress.print(&format!("step {}: {}", record.step, figures.join(", ")));
             }
+            Event::Step(record) => progress.set(record.step, &note(record)),
         },
     );
     progress.finish();
-    bad_samples.try_iter().for_each(|line| eprintln!("{line}"));
     let ended = ended.map_err(usage_of_settings)?;
-    finish(args, &ended, source.skipped)
+    finish(args, &ended, source.skipped())
 }
 
-/// A line for each data set with cameras that the samples have and the network does not see.
-fn hidden_cameras(samples: &SampleSource, config: &Config) -> Vec<String> {
-    let seen = usize::from(config.common.num_cameras);
-    let mut lines = Vec::new();
-    for schema in samples.datasets() {
-        let hidden = CameraSlot::ALL.into_iter().skip(seen).filter(|slot| schema.cameras[slot.index()]);
-        let names: Vec<_> = hidden.map(CameraSlot::name).collect();
-        if !names.is_empty() {
-            let (dataset, names) = (&schema.name, names.join(", "));
-            lines.push(format!("data set {dataset}: not trained on, since num_cameras is {seen}: {names}"));
-        }
+/// What is sampled while training: what is held out of it, or all.
+fn evaluated(args: &Args, batches: &Batches, source: &Source) -> Result<Option<Evaluation>, DataError> {
+    if args.sample_period <= 0 {
+        return Ok(None);
     }
-    lines
+    let images = args.precomputed.images(&source.config);
+    let (seed, size) = (args.seed, args.sample.sample_batch_size);
+    let spec = BatchSpec::evaluation(images, seed, size, args.holdout.holdout);
+    Evaluation::beside(batches, source, spec).map(Some)
 }
 
 /// A setting that cannot be is wrong usage.

@@ -12,11 +12,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use rdt_buffer::Manifest;
-use rdt_consumer::{BatchShape, Delivery, End, FollowBatch, FollowLoader, FollowLoaderOptions, OnBadSample};
+use rdt_consumer::{Batch, BatchShape, Delivery, End, Layout, LiveOptions, Loader, LoaderOptions, Workers};
 use rdt_schema::Config;
 use serde::Serialize;
 
-use super::{Args, BadSamples, Stage, process};
+use super::{Args, Stage, process};
 use crate::exit::{Outcome, Usage};
 use crate::{print, signals};
 
@@ -56,41 +56,40 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
     let dir = args.source.buffer.as_deref().unwrap_or(Path::new("buffer"));
     let manifest = Manifest::read(dir)?;
     let common = Config::from_text(&manifest.config.text, &manifest.config.path)?.common;
-    let options = FollowLoaderOptions {
+    let delivery = match args.stage {
+        Stage::Raw => Delivery::Stored,
+        Stage::Frames => Delivery::Frames,
+        Stage::Pixel => Delivery::Pixel { size: args.image_size },
+        Stage::Batch => {
+            return Err(Usage::new(
+                "--stage is batch, expected raw, frames or pixel with --follow: what becomes of a batch does not \
+                 depend on where it is from",
+            ));
+        }
+    };
+    let live = LiveOptions {
         seed: args.seed,
         batch: args.batch_size,
         first_batch: 0,
         samples: args.samples,
         wait: args.follow.wait,
         window: args.follow.follow_window as usize,
-        shape: BatchShape::of(&common),
-        delivery: match args.stage {
-            Stage::Raw => Delivery::Stored,
-            Stage::Frames => Delivery::Frames,
-            Stage::Pixel => Delivery::Pixel { size: args.image_size },
-            Stage::Batch => {
-                return Err(Usage::new(
-                    "--stage is batch, expected raw, frames or pixel with --follow: what becomes of a batch does not \
-                     depend on where it is from",
-                ));
-            }
-        },
-        conditioning: Default::default(),
-        workers: args.workers,
-        batches_ahead: args.batches_ahead,
-        on_bad_sample: match args.on_bad_sample {
-            BadSamples::Skip => OnBadSample::Skip,
-            BadSamples::Fail => OnBadSample::Fail,
-        },
+        holdout: 0.0,
+    };
+    let options = LoaderOptions {
+        layout: Layout { shape: BatchShape::of(&common), delivery },
+        workers: Workers { threads: args.workers, batches_ahead: args.batches_ahead },
+        disturbance: Default::default(),
+        on_bad_sample: args.on_bad_sample.into(),
     };
     let mut ids = args.ids.as_deref().map(Ids::open).transpose()?;
     let stop = signals::stop_flag("what is not delivered is given back")?;
-    let mut loader = FollowLoader::new(dir, options)?;
+    let mut loader = Loader::live(dir, live, options)?;
     let (cpu, started) = (process::cpu_time(), Instant::now());
     let (mut samples, mut bad_samples) = (0, 0);
     let (mut last, mut longest_gap) = (started, Duration::ZERO);
     let end = loop {
-        let batch = loader.next_batch(&stop)?;
+        let batch = loader.next(&stop)?;
         for bad in loader.take_bad_samples() {
             eprintln!("warning: {bad}");
             bad_samples += 1;
@@ -99,7 +98,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
         if let Some(ids) = &mut ids {
             ids.write(&batch)?;
         }
-        samples += batch.deliver().len() as u64;
+        samples += batch.len() as u64;
+        batch.into_receipt().deliver();
         let now = Instant::now();
         longest_gap = longest_gap.max(now - last);
         last = now;
@@ -179,9 +179,9 @@ impl Ids {
         Ok(Self { file, lines: Vec::new() })
     }
 
-    fn write(&mut self, batch: &FollowBatch) -> anyhow::Result<()> {
+    fn write(&mut self, batch: &Batch) -> anyhow::Result<()> {
         self.lines.clear();
-        for claimed in batch.samples() {
+        for claimed in batch.receipt().claimed() {
             serde_json::to_writer(&mut self.lines, &claimed.origin()?)?;
             self.lines.push(b'\n');
         }

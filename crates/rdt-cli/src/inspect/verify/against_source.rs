@@ -7,12 +7,11 @@ use anyhow::{Context, anyhow};
 use rdt_buffer::{Buffer, ChunkId, ManifestDataset};
 use rdt_chunk::{FrameStorage, ImageCodec, SampleView};
 use rdt_episode::{Dataset, Episode, Verdict, flatten};
-use rdt_schema::{Config, DatasetCard, Origin, STATE_DIM, Sample};
+use rdt_schema::{Config, DatasetCard, Origin, STATE_DIM, Sample, in_full};
 
 use super::frame_comparison::FrameComparison;
 use super::{Bad, Checked, Kind, chunk, difference};
 use crate::exit::Usage;
-use crate::inspect::locate::causes;
 
 /// The data sets of a buffer, opened again from their cards and paths.
 pub(super) struct Sources {
@@ -68,7 +67,7 @@ impl Sources {
                     for view in &views {
                         checked.compared += 1;
                         if let Err(error) = self.compare_sample(dataset, view, &mut frames) {
-                            let fault = chunk::of_sample(buffer, id, view, causes(&error));
+                            let fault = chunk::of_sample(buffer, id, view, in_full(error.as_ref()));
                             bad.push(Bad { kind: Kind::Differs, ..fault });
                         }
                     }
@@ -79,7 +78,7 @@ impl Sources {
                     step: None,
                     samples: views.len() as u64,
                     kind: Kind::Differs,
-                    ..chunk::of_sample(buffer, id, first, causes(&error))
+                    ..chunk::of_sample(buffer, id, first, in_full(error.as_ref()))
                 }),
             }
         }

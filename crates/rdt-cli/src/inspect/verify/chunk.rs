@@ -4,7 +4,7 @@ use rdt_buffer::{Buffer, ChunkId};
 use rdt_chunk::{Chunk, ChunkError, FrameCodec, FrameDecoder, SampleView};
 
 use super::{Bad, Checked, Kind};
-use crate::inspect::locate::causes;
+use rdt_schema::in_full;
 
 /// Checks every byte of a chunk, decodes every frame, and looks at its bits.
 pub(super) fn check(buffer: &Buffer, id: ChunkId) -> Checked {
@@ -13,7 +13,7 @@ pub(super) fn check(buffer: &Buffer, id: ChunkId) -> Checked {
     let chunk = match buffer.map(id) {
         Ok(chunk) => chunk,
         Err(error) => {
-            let reason = causes(&error.into());
+            let reason = in_full(&error);
             return Checked { chunks: 1, bad: vec![whole(samples, reason)], ..Checked::default() };
         }
     };
@@ -27,7 +27,7 @@ pub(super) fn check(buffer: &Buffer, id: ChunkId) -> Checked {
     };
     if let Err(error) = buffer.bits_of(id) {
         // Payload and bits are apart: no sample is lost by it.
-        checked.bad.push(Bad { kind: Kind::Bits, ..whole(0, causes(&error.into())) });
+        checked.bad.push(Bad { kind: Kind::Bits, ..whole(0, in_full(&error)) });
     }
     if let Err(error) = chunk.verify() {
         checked.bad.extend(blame(buffer, id, &chunk, error));
@@ -49,11 +49,11 @@ fn blame<B: AsRef<[u8]>>(buffer: &Buffer, id: ChunkId, chunk: &Chunk<B>, error: 
         };
         if let Err(error) = view.check(&mut decoder) {
             let kind = kind_of(&error);
-            bad.push(Bad { kind, ..of_sample(buffer, id, &view, causes(&error.into())) });
+            bad.push(Bad { kind, ..of_sample(buffer, id, &view, in_full(&error)) });
         }
     }
     if bad.is_empty() {
-        bad.push(Bad { chunk: id.get(), reason: causes(&error.into()), ..Bad::default() });
+        bad.push(Bad { chunk: id.get(), reason: in_full(&error), ..Bad::default() });
     }
     bad
 }
@@ -68,7 +68,7 @@ fn kind_of(error: &ChunkError) -> Kind {
 }
 
 fn of_whole_chunk<B: AsRef<[u8]>>(id: ChunkId, chunk: &Chunk<B>, error: ChunkError) -> Bad {
-    let mut reason = causes(&error.into());
+    let mut reason = in_full(&error);
     if let Ok(episodes) = chunk.episodes() {
         let names: Vec<String> = episodes.iter().map(|episode| episode.info.origin.to_string()).collect();
         reason = format!("{reason}; it holds steps of {}", names.join(", "));

@@ -11,11 +11,11 @@ fn loaders(dir: &Path) -> [(&'static str, Loader); 2] {
     let options = LoaderOptions {
         layout: Layout { shape: SHAPE, delivery: Delivery::Frames },
         workers: Workers { threads: 2, batches_ahead: 2 },
-        conditioning: Conditioning::default(),
+        disturbance: Disturbance::default(),
         on_bad_sample: OnBadSample::Skip,
     };
     let buffer = Arc::new(Buffer::open_complete(dir).unwrap());
-    let end = Some(Position { epoch: 1, batch: 0 });
+    let end = Some(BatchPosition { epoch: 1, batch: 0 });
     let ordered = OrderedOptions {
         seed: 3,
         global_batch: 4,
@@ -23,7 +23,7 @@ fn loaders(dir: &Path) -> [(&'static str, Loader); 2] {
         last: LastBatch::Keep,
         order: OrderKind::Uniform,
         selection: None,
-        start: Position::default(),
+        start: BatchPosition::default(),
         end,
     };
     let live = LiveOptions {

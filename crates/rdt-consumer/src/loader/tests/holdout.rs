@@ -9,9 +9,9 @@ use crate::holdout::Holdout;
 #[test]
 fn episodes_are_held_out_whole_and_the_rest_comes_once_an_epoch() {
     let folder = tempfile::tempdir().unwrap();
-    let source = SampleSource::from(write(folder.path()));
+    let source = write(folder.path());
     // One of four, or three of four: any share that divides them.
-    let holdout = (1..20).find_map(|i| Holdout::new(&source, f64::from(i) / 20.0).ok()).unwrap();
+    let holdout = (1..20).find_map(|i| Holdout::new(source.as_ref(), f64::from(i) / 20.0).ok()).unwrap();
     let Holdout { training, held_out, .. } = &holdout;
     assert_eq!(training.samples() + held_out.samples(), samples());
     assert_eq!(training.episodes() + held_out.episodes(), 4);
@@ -35,14 +35,14 @@ fn episodes_are_held_out_whole_and_the_rest_comes_once_an_epoch() {
 #[test]
 fn shares_that_leave_a_side_empty_or_are_none_are_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let source = SampleSource::from(write(folder.path()));
+    let source = write(folder.path());
     for share in [0.0, 1.0, -0.5, f64::NAN, f64::INFINITY] {
-        let error = Holdout::new(&source, share).unwrap_err().to_string();
+        let error = Holdout::new(source.as_ref(), share).unwrap_err().to_string();
         assert!(error.contains("more than 0 and less than 1"), "{error}");
     }
-    let none = Holdout::new(&source, 1e-9).unwrap_err().to_string();
+    let none = Holdout::new(source.as_ref(), 1e-9).unwrap_err().to_string();
     assert!(none.contains("none of 4 episodes held out"), "{none}");
-    let all = Holdout::new(&source, 1.0 - 1e-9).unwrap_err().to_string();
+    let all = Holdout::new(source.as_ref(), 1.0 - 1e-9).unwrap_err().to_string();
     assert!(all.contains("none of 4 episodes to train on"), "{all}");
 }
 
@@ -50,12 +50,12 @@ fn shares_that_leave_a_side_empty_or_are_none_are_refused() {
 fn a_loader_of_a_selection_delivers_it_once_an_epoch_under_its_own_ids() {
     let folder = tempfile::tempdir().unwrap();
     let buffer = write(folder.path());
-    let source = SampleSource::from(Arc::clone(&buffer));
-    let holdout = (1..20).find_map(|i| Holdout::new(&source, f64::from(i) / 20.0).ok()).unwrap();
+    let source = Arc::clone(&buffer);
+    let holdout = (1..20).find_map(|i| Holdout::new(source.as_ref(), f64::from(i) / 20.0).ok()).unwrap();
     for selection in [holdout.training, holdout.held_out] {
         let options = Asked {
             selection: Some(Arc::clone(&selection)),
-            end: Some(Position { epoch: 1, batch: 0 }),
+            end: Some(BatchPosition { epoch: 1, batch: 0 }),
             ..options()
         };
         let batches = load(&buffer, options);
@@ -75,10 +75,10 @@ fn a_loader_of_a_selection_delivers_it_once_an_epoch_under_its_own_ids() {
 #[test]
 fn a_sample_whose_episode_cannot_be_read_changes_what_a_checkpoint_compares() {
     let folder = tempfile::tempdir().unwrap();
-    let source = SampleSource::from(write(folder.path()));
-    let divided = |&share: &f64| Holdout::new(&source, share).is_ok();
+    let source = write(folder.path());
+    let divided = |&share: &f64| Holdout::new(source.as_ref(), share).is_ok();
     let share = (1..20).map(|i| f64::from(i) / 20.0).find(divided).unwrap();
-    let whole = Holdout::new(&source, share).unwrap();
+    let whole = Holdout::new(source.as_ref(), share).unwrap();
     assert_eq!(whole.unknown, 0);
     let held_out = whole.held_out.sample(0).get() / u64::from(CHUNK_SIZE);
     let chunk = folder.path().join(format!("chunks/{held_out:08}.chunk"));
@@ -89,7 +89,7 @@ fn a_sample_whose_episode_cannot_be_read_changes_what_a_checkpoint_compares() {
         damaged[at] ^= 1;
         std::fs::write(&chunk, damaged).unwrap();
         let buffer = Arc::new(Buffer::open_complete(folder.path()).ok()?);
-        let holdout = Holdout::new(&SampleSource::from(buffer), share).ok()?;
+        let holdout = Holdout::new(buffer.as_ref(), share).ok()?;
         (holdout.unknown > 0 && holdout.held_out.samples() < whole.held_out.samples()).then_some(holdout)
     });
     let found = found.unwrap();

@@ -9,7 +9,7 @@ fn live(dir: &Path, batches: LiveOptions) -> Loader {
     let options = LoaderOptions {
         layout: Layout { shape: SHAPE, delivery: Delivery::Frames },
         workers: Workers { threads: 2, batches_ahead: 2 },
-        conditioning: Default::default(),
+        disturbance: Default::default(),
         on_bad_sample: OnBadSample::Skip,
     };
     Loader::live(dir, batches, options).unwrap()

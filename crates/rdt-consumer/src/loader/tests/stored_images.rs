@@ -56,15 +56,15 @@ fn nothing_of_a_damaged_embedding_gets_into_a_batch() {
     embed(dir.path(), &buffer);
     let options = Asked {
         delivery: Delivery::Embeddings { tokens: 1, width: 2, element: Element::F32 },
-        conditioning: Conditioning {
+        disturbance: Disturbance {
             mask_probability: 0.5,
             external_camera_mask_probability: Some(0.5),
-            state_means: crate::condition::StateMeans::Given(
+            state_means: crate::disturb::StateMeans::Given(
                 (0..2).map(|dataset| (schema(dataset).name, vec![0.0; rdt_schema::STATE_DIM])).collect(),
             ),
-            ..Conditioning::default()
+            ..Disturbance::default()
         },
-        end: Some(Position { epoch: 10, batch: 0 }),
+        end: Some(BatchPosition { epoch: 10, batch: 0 }),
         ..options()
     };
     let mut loader = options.open(&buffer).unwrap();

@@ -13,7 +13,7 @@ use rdt_chunk::{Chunk, FrameDecoder};
 use rdt_image::{BACKGROUND, Picture, Preprocessor};
 
 use super::Work;
-use crate::shown::Shown;
+use rdt_buffer::embedding::Shown;
 
 /// Images that are encoded at once.
 pub(super) const BATCH: usize = 16;

@@ -10,8 +10,8 @@ use std::sync::atomic::Ordering;
 use anyhow::Context;
 use memmap2::Mmap;
 use rdt_buffer::embedding::{
-    Content, EmbeddingFile, EmbeddingHeader, EmbeddingWriter, EncoderDigest, ImageEmbeddings, background,
-    image_files,
+    Content, EmbeddingFile, EmbeddingHeader, EmbeddingWriter, EncoderDigest, ImageEmbeddings, Shown,
+    background, image_files, shown,
 };
 use rdt_buffer::storage::{Disk, Storage};
 use rdt_buffer::{ChunkId, layout};
@@ -25,7 +25,6 @@ use rdt_train::images::HostImages;
 
 use super::decode::{BATCH, Decoded, decode, decode_ahead};
 use super::{Report, Work, stopped};
-use crate::shown::{Shown, shown};
 use crate::train::usage_of_settings;
 
 /// Frames that cannot be decoded, and why.

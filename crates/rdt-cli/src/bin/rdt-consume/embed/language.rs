@@ -7,10 +7,9 @@ use std::sync::atomic::Ordering;
 use rdt_buffer::embedding::{
     Content, EmbeddingHeader, EmbeddingWriter, HEADER_LENGTH, LanguageEmbeddings, RECORD_LENGTH,
 };
-use rdt_buffer::layout;
 use rdt_buffer::storage::Disk;
+use rdt_buffer::{Instructions, layout};
 use rdt_cli::exit::Usage;
-use rdt_cli::instructions::Instructions;
 use rdt_cli::progress::Progress;
 use rdt_train::encoder::instruction_embeddings::embed as embed_one;
 use rdt_train::encoder::stored::to_bytes;

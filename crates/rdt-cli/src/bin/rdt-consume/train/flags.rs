@@ -1,11 +1,14 @@
-//! The flags of a training run, and what they mean to the trainer and the loader.
+//! The flags of a training run, and what they mean to the trainer and its batches.
 //!
 //! Names and defaults are RDT's where it has them; everything is checked where it is used.
 
 use std::path::PathBuf;
+use std::thread::available_parallelism;
 
 use clap::ValueEnum;
-use rdt_consumer::{BatchShape, LastBatch, LoaderOptions, OnBadSample};
+use rdt_consumer::{OnBadSample, Workers};
+use rdt_data::{BatchSpec, EpochLength, Images, Length, Live};
+use rdt_schema::Config;
 use rdt_train::TrainError;
 use rdt_train::device::DeviceChoice;
 use rdt_train::encoder::EncoderFolders;
@@ -17,12 +20,13 @@ use super::rdt_flags::RdtFlags;
 use crate::inputs::PrecomputedFlags;
 use crate::recipe::RecipeFlag;
 use crate::sample::SampleFlags;
-use rdt_cli::consume::conditioning::ConditioningFlags;
+use rdt_cli::consume::disturbance::DisturbanceFlags;
 use rdt_cli::consume::follow_flags::FollowFlags;
 use rdt_cli::consume::holdout::HoldoutFlag;
 use rdt_cli::consume::image_delivery::ImageDeliveryFlags;
 use rdt_cli::consume::order_flags::OrderFlags;
-use rdt_cli::consume::source::{OpenedSource, SourceFlags};
+use rdt_cli::consume::source::SourceFlags;
+use rdt_cli::exit::Usage;
 
 /// Flags of a training run; names and defaults are RDT's where it has them.
 #[derive(Debug, clap::Args)]
@@ -48,7 +52,7 @@ pub struct Args {
     pub precomputed: PrecomputedFlags,
     // No doc comment: it would become the help of the whole program.
     #[command(flatten)]
-    pub conditioning: ConditioningFlags,
+    pub disturbance: DisturbanceFlags,
     // No doc comment: it would become the help of the whole program.
     #[command(flatten)]
     pub images: ImageDeliveryFlags,
@@ -262,36 +266,45 @@ impl From<&EncoderFlags> for EncoderFolders {
     }
 }
 
-/// How the loader makes batches of the samples of `source`.
-///
-/// # Errors
-/// Wrong usage: what is masked or disturbed cannot be.
-pub(super) fn loader_options(
-    args: &Args,
-    source: &OpenedSource,
-    workers: usize,
-) -> anyhow::Result<LoaderOptions> {
-    let (config, conditioning) = (&source.config, args.conditioning.conditioning()?);
-    Ok(LoaderOptions {
-        seed: args.seed,
-        global_batch: args.train_batch_size,
-        world: 1,
-        rank: 0,
-        last: LastBatch::Keep,
-        order: Default::default(),
-        selection: None,
-        start: Default::default(),
-        end: None,
-        shape: BatchShape::of(&config.common),
-        delivery: args.precomputed.delivery(config, &conditioning, source)?,
-        conditioning,
-        workers,
-        batches_ahead: workers.max(2),
-        on_bad_sample: match args.on_bad_sample {
-            BadSampleFlag::Skip => OnBadSample::Skip,
-            BadSampleFlag::Fail => OnBadSample::Fail,
-        },
-    })
+impl Args {
+    /// How batches are made under `config`, on a device that is CUDA or the CPU.
+    ///
+    /// # Errors
+    /// Wrong usage: what is masked or disturbed cannot be, or flags exclude each other.
+    pub(super) fn batches(&self, config: &Config, on_cuda: bool) -> anyhow::Result<BatchSpec> {
+        let size = config.model.vision.image_size as usize;
+        let threads = match self.dataloader_num_workers {
+            0 => available_parallelism().map_or(1, usize::from),
+            given => given,
+        };
+        let live = Live { wait: self.follow.wait, window: self.follow.follow_window as usize };
+        if self.follow.follow && self.max_train_steps.is_none() {
+            return Err(Usage::new(
+                "--follow is given without --max-train-steps, expected both: a live buffer has no epochs",
+            ));
+        }
+        Ok(BatchSpec {
+            order: self.order.order()?,
+            holdout: self.holdout.holdout,
+            images: match self.precomputed.precomp_img_embed {
+                true => Images::Embeddings,
+                false => self.images.images(on_cuda, size),
+            },
+            disturbance: self.disturbance.disturbance()?,
+            workers: Workers { threads, batches_ahead: threads.max(2) },
+            on_bad_sample: match self.on_bad_sample {
+                BadSampleFlag::Skip => OnBadSample::Skip,
+                BadSampleFlag::Fail => OnBadSample::Fail,
+            },
+            live: self.follow.follow.then_some(live),
+            ..BatchSpec::training(config, self.seed, self.train_batch_size)
+        })
+    }
+
+    /// How long the run is over so many samples.
+    fn length(&self, samples: u64) -> Length {
+        Length::new(samples, self.train_batch_size, self.gradient_accumulation_steps)
+    }
 }
 
 /// The trainer's knobs for a buffer of `samples`.
@@ -299,8 +312,8 @@ pub(super) fn loader_options(
 /// # Errors
 /// One is out of its range.
 pub(super) fn settings(args: &Args, samples: u64) -> Result<TrainSettings, TrainError> {
-    let batches = samples.div_ceil(args.train_batch_size.max(1).into());
-    let total_steps = args.max_train_steps.unwrap_or_else(|| epochs_steps(args, batches).0);
+    let epochs = || args.length(samples).of_epochs(args.num_train_epochs).steps;
+    let total_steps = args.max_train_steps.unwrap_or_else(epochs);
     let scale = match args.scale_lr {
         true => args.gradient_accumulation_steps as f64 * f64::from(args.train_batch_size),
         false => 1.0,
@@ -336,19 +349,9 @@ pub(super) fn settings(args: &Args, samples: u64) -> Result<TrainSettings, Train
     Ok(settings)
 }
 
-/// The whole optimiser steps in the asked passes of `batches` each, and the batches left over.
-/// Passes too short for a single step still make one.
-fn epochs_steps(args: &Args, batches: u64) -> (u64, u64) {
-    let a_step = args.gradient_accumulation_steps.max(1);
-    let all = args.num_train_epochs.saturating_mul(batches);
-    if all > 0 && all < a_step { (1, 0) } else { (all / a_step, all % a_step) }
-}
-
 /// What the log says where `--num-train-epochs` does not come out even.
 pub(super) fn epochs_note(args: &Args, samples: u64) -> Option<String> {
-    let batches = samples.div_ceil(args.train_batch_size.max(1).into());
-    let (steps, left) = epochs_steps(args, batches);
-    let all = args.num_train_epochs.saturating_mul(batches);
+    let EpochLength { batches: all, steps, left } = args.length(samples).of_epochs(args.num_train_epochs);
     let a_step = args.gradient_accumulation_steps;
     if args.max_train_steps.is_some() || all == 0 {
         None
@@ -450,7 +453,7 @@ mod tests {
             let words = ["x"].into_iter().chain(line.split_whitespace()).map(Into::into);
             let args = Program::parse_from(rdt_cli::args::normalise(words)).args;
             assert!(args.source.load_from_hdf5 && args.precomputed.precomp_lang_embed, "{line}");
-            assert_eq!((args.train_batch_size, args.conditioning.state_noise_snr), (32, Some(40.0)));
+            assert_eq!((args.train_batch_size, args.disturbance.state_noise_snr), (32, Some(40.0)));
             assert!(args.report_to.note().is_some_and(|note| note.contains("wandb")));
             assert!(args.source.datasets.dataset_type.is_some());
         }

@@ -1,18 +1,18 @@
 //! What a checkpoint records of how batches are made, by the names of the flags: a resume lists
 //! what changed.
 
-use rdt_cli::consume::conditioning::ConditioningFlags;
-use rdt_consumer::{Conditioning, Delivery, StateMeans};
+use rdt_cli::consume::disturbance::DisturbanceFlags;
+use rdt_consumer::{Delivery, Disturbance, StateMeans};
 use serde_json::{Map, Value, json};
 
 use super::flags::Args;
 use crate::inputs::PrecomputedFlags;
 
-/// The record of a run with these flags, whose loader delivers `delivery` under `conditioning`.
-pub(super) fn record(args: &Args, conditioning: &Conditioning, delivery: Delivery) -> Map<String, Value> {
+/// The record of a run with these flags, whose loader delivers `delivery` under `disturbance`.
+pub(super) fn record(args: &Args, disturbance: &Disturbance, delivery: Delivery) -> Map<String, Value> {
     // Taken apart so that a flag that is added cannot be forgotten here.
     let PrecomputedFlags { precomp_lang_embed, precomp_img_embed } = &args.precomputed;
-    let ConditioningFlags {
+    let DisturbanceFlags {
         cond_mask_prob,
         cam_ext_mask_prob: _,
         state_noise_snr,
@@ -20,8 +20,8 @@ pub(super) fn record(args: &Args, conditioning: &Conditioning, delivery: Deliver
         auto_adjust_image_brightness,
         alter_prepared_images,
         dataset_stat,
-    } = &args.conditioning;
-    let means = match (&conditioning.state_means, dataset_stat) {
+    } = &args.disturbance;
+    let means = match (&disturbance.state_means, dataset_stat) {
         // Two files of one name may differ.
         (StateMeans::Given(means), Some(path)) => {
             json!(format!(
@@ -36,11 +36,11 @@ pub(super) fn record(args: &Args, conditioning: &Conditioning, delivery: Deliver
         Delivery::Pixel { .. } => "pixel",
         Delivery::Frames => "frames",
         Delivery::Stored => "stored",
-        Delivery::Tokens { .. } => "tokens",
+        Delivery::Embeddings { .. } => "tokens",
     };
     [
         ("--cond-mask-prob", json!(cond_mask_prob)),
-        ("--cam-ext-mask-prob", json!(conditioning.external_camera_mask_probability)),
+        ("--cam-ext-mask-prob", json!(disturbance.external_camera_mask_probability)),
         ("--state-noise-snr", json!(state_noise_snr)),
         ("--image-aug", json!(image_aug)),
         ("--auto-adjust-image-brightness", json!(auto_adjust_image_brightness)),

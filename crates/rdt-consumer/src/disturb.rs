@@ -1,6 +1,6 @@
 //! What training changes about a sample, so that the network learns to do without its inputs.
 //!
-//! [`Conditioning`] says what may happen; the default is nothing, which is what evaluation takes.
+//! [`Disturbance`] says what may happen; the default is nothing, which is what evaluation takes.
 //! Every choice is drawn for itself, as a function of the seed, the epoch, the sample's position
 //! in the order and what is chosen: switching one thing on changes no draw of another, and
 //! threads, ranks and restarts do not show.
@@ -8,22 +8,26 @@
 //! What a sample looks like before (rows, frames) is not decided here; how a picture is altered
 //! is the business of `augment`.
 
-mod conditioner;
+mod disturber;
 mod state_means;
 
-pub(crate) use conditioner::Conditioner;
+use rdt_schema::Setting;
+
+use crate::error::ConsumerError;
+
+pub(crate) use disturber::Disturber;
 pub use state_means::StateMeans;
 
 /// Which inputs are masked, and how states and images are disturbed.
 ///
 /// ```
-/// use rdt_consumer::Conditioning;
+/// use rdt_consumer::Disturbance;
 /// // What RDT trains with.
-/// let training = Conditioning { mask_probability: 0.1, ..Conditioning::default() };
-/// assert!(Conditioning::default().is_off() && !training.is_off());
+/// let training = Disturbance { mask_probability: 0.1, ..Disturbance::default() };
+/// assert!(Disturbance::default().is_off() && !training.is_off());
 /// ```
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Conditioning {
+pub struct Disturbance {
     /// Probability, each on its own, that the control frequency becomes 0, the state its data
     /// set's mean, the state's mask zeros, an image background, and the instruction empty
     /// (RDT: `cond_mask_prob`, 0.1 in training).
@@ -47,7 +51,26 @@ pub struct Conditioning {
     pub state_means: StateMeans,
 }
 
-impl Conditioning {
+impl Disturbance {
+    /// Refuses numbers out of their ranges.
+    ///
+    /// # Errors
+    /// One is.
+    pub fn check(&self) -> Result<(), ConsumerError> {
+        for (setting, found) in [
+            (Setting::COND_MASK_PROB, Some(self.mask_probability)),
+            (Setting::CAM_EXT_MASK_PROB, self.external_camera_mask_probability),
+        ] {
+            if let Some(found) = found.filter(|found| !(0.0..=1.0).contains(found)) {
+                return Err(ConsumerError::Probability { setting, found });
+            }
+        }
+        match self.state_noise_snr.filter(|snr| !snr.is_finite()) {
+            Some(found) => Err(ConsumerError::NoiseRatio { found }),
+            None => Ok(()),
+        }
+    }
+
     /// Whether nothing is changed.
     pub fn is_off(&self) -> bool {
         !self.changes_images()

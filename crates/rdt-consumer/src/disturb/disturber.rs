@@ -1,66 +1,56 @@
-//! Applies [`Conditioning`] to one sample at a time.
+//! Applies [`Disturbance`] to one sample at a time.
 
 use std::sync::Arc;
 
+use rdt_buffer::Samples;
+
 use crate::augment::{Augmentation, Augmenter};
 use crate::batch::Slot;
-use crate::condition::Conditioning;
+use crate::disturb::Disturbance;
 use crate::draw::{self, Purpose, Visit};
 use crate::error::ConsumerError;
-use crate::source::SampleSource;
 
 /// The settings, checked, with the means of the data sets at hand. One a thread.
 #[derive(Debug, Clone)]
-pub(crate) struct Conditioner {
+pub(crate) struct Disturber {
     settings: Arc<Settings>,
     augmenter: Augmenter,
 }
 
 #[derive(Debug)]
 struct Settings {
-    conditioning: Conditioning,
+    disturbance: Disturbance,
     /// By data set; none if states are never masked.
     state_means: Vec<Vec<f32>>,
     /// What the deviation of states is multiplied with to get that of the noise.
     noise_scale: Option<f64>,
 }
 
-impl Conditioner {
-    /// What applies `conditioning` to the samples of `source`; none if there is nothing to do.
+impl Disturber {
+    /// What applies `disturbance` to the samples of `source`; none if there is nothing to do.
     ///
     /// # Errors
     /// A number out of its range, or a data set without a mean state where one is needed.
     pub(crate) fn new(
-        conditioning: &Conditioning,
-        source: &SampleSource,
+        disturbance: &Disturbance,
+        source: &dyn Samples,
     ) -> Result<Option<Self>, ConsumerError> {
-        let external = conditioning.external_camera_mask_probability;
-        for (what, found) in [
-            ("probability of masking", Some(conditioning.mask_probability)),
-            ("probability of masking the external camera", external),
-        ] {
-            if let Some(found) = found.filter(|found| !(0.0..=1.0).contains(found)) {
-                return Err(ConsumerError::Probability { what, found });
-            }
-        }
-        if let Some(found) = conditioning.state_noise_snr.filter(|snr| !snr.is_finite()) {
-            return Err(ConsumerError::NoiseRatio { found });
-        }
-        if conditioning.is_off() {
+        disturbance.check()?;
+        if disturbance.is_off() {
             return Ok(None);
         }
-        let state_means = match conditioning.mask_probability {
+        let state_means = match disturbance.mask_probability {
             0.0 => Vec::new(),
-            _ => conditioning.state_means.of(source)?,
+            _ => disturbance.state_means.of(source)?,
         };
-        let noise_scale = conditioning.state_noise_snr.map(|snr| libm::pow(10.0, -snr / 20.0));
-        let settings = Settings { conditioning: conditioning.clone(), state_means, noise_scale };
+        let noise_scale = disturbance.state_noise_snr.map(|snr| libm::pow(10.0, -snr / 20.0));
+        let settings = Settings { disturbance: disturbance.clone(), state_means, noise_scale };
         Ok(Some(Self { settings: Arc::new(settings), augmenter: Augmenter::new() }))
     }
 
     /// Masks and disturbs what is not an image.
     pub(crate) fn rows(&self, visit: Visit, slot: &mut Slot) {
-        let Settings { conditioning, state_means, noise_scale } = &*self.settings;
+        let Settings { disturbance, state_means, noise_scale } = &*self.settings;
         if let Some(scale) = *noise_scale {
             let key = visit.key(Purpose::StateNoise);
             let deviations = slot.state_std.elements();
@@ -70,7 +60,7 @@ impl Conditioner {
                 *value = (f64::from(*value) + noise * f64::from(*std) * scale) as f32;
             }
         }
-        let masks = |purpose| is_masked(visit.unit(purpose), conditioning.mask_probability);
+        let masks = |purpose| is_masked(visit.unit(purpose), disturbance.mask_probability);
         if masks(Purpose::MaskFrequency) {
             slot.record.ctrl_freq = 0.0;
         }
@@ -89,10 +79,10 @@ impl Conditioner {
 
     /// Whether image `index`, which is of `camera`, is shown.
     pub(crate) fn shows(&self, visit: Visit, index: usize, camera: usize) -> bool {
-        let conditioning = &self.settings.conditioning;
-        let probability = match (camera, conditioning.external_camera_mask_probability) {
+        let disturbance = &self.settings.disturbance;
+        let probability = match (camera, disturbance.external_camera_mask_probability) {
             (0, Some(probability)) => probability,
-            _ => conditioning.mask_probability,
+            _ => disturbance.mask_probability,
         };
         !is_masked(visit.unit_of(Purpose::MaskImage, index), probability)
     }
@@ -105,16 +95,16 @@ impl Conditioner {
         (height, width): (usize, usize),
         pixels: &mut [u8],
     ) -> bool {
-        let conditioning = &self.settings.conditioning;
-        if conditioning.brighten_dark_images {
+        let disturbance = &self.settings.disturbance;
+        if disturbance.brighten_dark_images {
             self.augmenter.brighten_if_dark(pixels);
         }
-        if conditioning.augment_images
+        if disturbance.augment_images
             && let Some(augmentation) = Augmentation::draw(visit.key_of(Purpose::Augment, index))
         {
             self.augmenter.apply(&augmentation, (height, width), pixels);
         }
-        conditioning.changes_images()
+        disturbance.changes_images()
     }
 }
 

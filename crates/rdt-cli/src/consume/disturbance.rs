@@ -1,15 +1,15 @@
-//! The flags of conditioning, under RDT's names, and what they mean to the loader.
+//! The flags of disturbance, under RDT's names, and what they mean to the loader.
 
 use std::path::PathBuf;
 
-use rdt_consumer::{Conditioning, StateMeans};
+use rdt_consumer::{Disturbance, StateMeans};
 use rdt_schema::dataset_lists::read_statistics;
 
 use crate::exit::Usage;
 
 /// What training masks and disturbs; defaults are RDT's.
 #[derive(Debug, Clone, clap::Args)]
-pub struct ConditioningFlags {
+pub struct DisturbanceFlags {
     /// Probability, each on its own, that the control frequency, the state, its mask, an image
     /// or the instruction is masked; 0 masks nothing
     #[arg(long, value_name = "P", default_value_t = 0.1, allow_negative_numbers = true)]
@@ -37,12 +37,12 @@ pub struct ConditioningFlags {
     pub dataset_stat: Option<PathBuf>,
 }
 
-impl ConditioningFlags {
+impl DisturbanceFlags {
     /// What they ask for.
     ///
     /// # Errors
     /// Wrong usage: a number out of its range, or statistics that cannot be read.
-    pub fn conditioning(&self) -> anyhow::Result<Conditioning> {
+    pub fn disturbance(&self) -> anyhow::Result<Disturbance> {
         check("--cond-mask-prob", self.cond_mask_prob, (0.0..=1.0).contains(&self.cond_mask_prob), "0 to 1")?;
         let external = self.cam_ext_mask_prob;
         check("--cam-ext-mask-prob", external, external <= 1.0, "at most 1, or -1 for --cond-mask-prob")?;
@@ -56,7 +56,7 @@ impl ConditioningFlags {
                 StateMeans::Given(statistics.into_iter().map(|(name, of)| (name, of.state_mean)).collect())
             }
         };
-        Ok(Conditioning {
+        Ok(Disturbance {
             mask_probability: self.cond_mask_prob,
             external_camera_mask_probability: (external >= 0.0).then_some(external),
             state_noise_snr: self.state_noise_snr,
@@ -81,17 +81,17 @@ mod tests {
     #[derive(Parser)]
     struct Program {
         #[command(flatten)]
-        flags: ConditioningFlags,
+        flags: DisturbanceFlags,
     }
 
-    fn parse(args: &[&str]) -> anyhow::Result<Conditioning> {
+    fn parse(args: &[&str]) -> anyhow::Result<Disturbance> {
         let args = crate::args::normalise(["program"].iter().chain(args).map(Into::into));
-        Program::try_parse_from(args)?.flags.conditioning()
+        Program::try_parse_from(args)?.flags.disturbance()
     }
 
     #[test]
     fn defaults_are_those_of_rdt() -> anyhow::Result<()> {
-        assert_eq!(parse(&[])?, Conditioning { mask_probability: 0.1, ..Conditioning::default() });
+        assert_eq!(parse(&[])?, Disturbance { mask_probability: 0.1, ..Disturbance::default() });
         assert!(parse(&["--cond-mask-prob", "0"])?.is_off());
         Ok(())
     }
@@ -100,12 +100,12 @@ mod tests {
     fn flags_are_those_of_rdt() -> anyhow::Result<()> {
         let args =
             ["--cond_mask_prob=0.2", "--cam_ext_mask_prob", "0", "--state_noise_snr", "40", "--image_aug"];
-        let expected = Conditioning {
+        let expected = Disturbance {
             mask_probability: 0.2,
             external_camera_mask_probability: Some(0.0),
             state_noise_snr: Some(40.0),
             augment_images: true,
-            ..Conditioning::default()
+            ..Disturbance::default()
         };
         assert_eq!(parse(&args)?, expected);
         assert_eq!(parse(&["--cam-ext-mask-prob", "-1"])?, parse(&[])?);

@@ -3,19 +3,17 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use rdt_buffer::ChunkId;
-
-use crate::progress::Progress;
+use crate::id::ChunkId;
 
 /// Calls `work` for each chunk, on as many threads as the machine has cores, and returns
-/// the results in the order of `chunks`.
+/// the results in the order of `chunks`. `done` is told how many are finished, by any of the threads.
 pub fn over_chunks<T: Send>(
     chunks: &[ChunkId],
-    progress: Option<&Progress>,
+    done: Option<&(dyn Fn(u64) + Sync)>,
     work: impl Fn(ChunkId) -> T + Sync,
 ) -> Vec<T> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(chunks.len());
-    let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let (next, finished) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let results: Mutex<Vec<(usize, T)>> = Mutex::new(Vec::with_capacity(chunks.len()));
     let run = || {
         while let Some((at, &chunk)) = {
@@ -25,8 +23,9 @@ pub fn over_chunks<T: Send>(
             let result = work(chunk);
             // A panic in another thread ends the scope below; the list stays whole.
             results.lock().unwrap_or_else(PoisonError::into_inner).push((at, result));
-            if let Some(progress) = progress {
-                progress.set(done.fetch_add(1, Ordering::Relaxed) as u64 + 1, "");
+            let finished = finished.fetch_add(1, Ordering::Relaxed) as u64 + 1;
+            if let Some(done) = done {
+                done(finished);
             }
         }
     };

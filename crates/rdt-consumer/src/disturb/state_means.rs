@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use rdt_buffer::Samples;
 use rdt_schema::STATE_DIM;
 
 use crate::error::ConsumerError;
-use crate::source::SampleSource;
 
 /// Where the mean state of a data set is taken from.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -23,7 +23,7 @@ impl StateMeans {
     ///
     /// # Errors
     /// A data set without a mean, or a mean of another width.
-    pub(super) fn of(&self, source: &SampleSource) -> Result<Vec<Vec<f32>>, ConsumerError> {
+    pub(super) fn of(&self, source: &dyn Samples) -> Result<Vec<Vec<f32>>, ConsumerError> {
         source
             .datasets()
             .into_iter()

@@ -2,9 +2,12 @@
 
 use std::collections::HashSet;
 
-use rdt_buffer::{Buffer, ChunkId};
+use rdt_schema::in_full;
 
-use crate::inspect::parallel::over_chunks;
+use crate::error::BufferError;
+use crate::id::ChunkId;
+use crate::parallel::over_chunks;
+use crate::reader::Buffer;
 
 /// What a buffer says to the network.
 #[derive(Debug)]
@@ -20,27 +23,27 @@ impl Instructions {
     ///
     /// # Errors
     /// The folder cannot be listed.
-    pub fn of(buffer: &Buffer) -> anyhow::Result<Self> {
+    pub fn of(buffer: &Buffer) -> Result<Self, BufferError> {
         let by_chunk = over_chunks(&buffer.published_chunks()?, None, |id| of_chunk(buffer, id));
         let (mut seen, mut texts) = (HashSet::from([String::new()]), vec![String::new()]);
         let mut unread = Vec::new();
         for found in by_chunk {
             match found {
                 Ok(of_chunk) => texts.extend(of_chunk.into_iter().filter(|text| seen.insert(text.clone()))),
-                Err(error) => unread.push(format!("{error:#}")),
+                Err(error) => unread.push(error),
             }
         }
         Ok(Self { texts, unread })
     }
 }
 
-/// The distinct instructions of a chunk.
-fn of_chunk(buffer: &Buffer, id: ChunkId) -> anyhow::Result<Vec<String>> {
-    let chunk = buffer.map(id)?;
-    let named = |error| anyhow::Error::from(error).context(format!("chunk {id} is not usable"));
+/// The distinct instructions of a chunk, or why they cannot be known.
+fn of_chunk(buffer: &Buffer, id: ChunkId) -> Result<Vec<String>, String> {
+    let chunk = buffer.map(id).map_err(|error| in_full(&error))?;
+    let episodes =
+        chunk.episodes().map_err(|error| format!("chunk {id} is not usable: {}", in_full(&error)))?;
     let (mut seen, mut texts) = (HashSet::new(), Vec::new());
-    for instruction in chunk.episodes().map_err(named)?.iter().flat_map(|episode| &episode.info.instructions)
-    {
+    for instruction in episodes.iter().flat_map(|episode| &episode.info.instructions) {
         if seen.insert(&instruction.text) {
             texts.push(instruction.text.clone());
         }

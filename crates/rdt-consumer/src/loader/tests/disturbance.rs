@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rdt_schema::STATE_DIM;
 
 use super::*;
-use crate::condition::StateMeans;
+use crate::disturb::StateMeans;
 
 const EPOCHS: u64 = 250;
 const MASKED: f64 = 0.1;
@@ -21,8 +21,8 @@ fn means() -> StateMeans {
 }
 
 /// Everything at once.
-pub(super) fn everything() -> Conditioning {
-    Conditioning {
+pub(super) fn everything() -> Disturbance {
+    Disturbance {
         mask_probability: MASKED,
         external_camera_mask_probability: Some(EXTERNAL_MASKED),
         state_noise_snr: Some(20.0),
@@ -33,20 +33,20 @@ pub(super) fn everything() -> Conditioning {
     }
 }
 
-fn masking() -> Conditioning {
-    Conditioning {
+fn masking() -> Disturbance {
+    Disturbance {
         mask_probability: MASKED,
         external_camera_mask_probability: Some(EXTERNAL_MASKED),
         state_means: means(),
-        ..Conditioning::default()
+        ..Disturbance::default()
     }
 }
 
-fn long(conditioning: Conditioning) -> Asked {
+fn long(disturbance: Disturbance) -> Asked {
     Asked {
-        conditioning,
+        disturbance,
         delivery: Delivery::Frames,
-        end: Some(Position { epoch: EPOCHS, batch: 0 }),
+        end: Some(BatchPosition { epoch: EPOCHS, batch: 0 }),
         ..options()
     }
 }
@@ -70,7 +70,7 @@ fn row(batch: &Held, number: usize, slot: usize) -> &[f32] {
 fn each_input_is_masked_for_itself_and_as_often_as_asked_for() {
     let dir = tempfile::tempdir().unwrap();
     let buffer = small_buffer::write(dir.path());
-    let plain = load(&buffer, long(Conditioning::default()));
+    let plain = load(&buffer, long(Disturbance::default()));
     let masked = load(&buffer, long(masking()));
     assert_eq!(plain.len(), masked.len());
     let mut counts: BTreeMap<String, (u64, u64)> = BTreeMap::new();
@@ -130,9 +130,9 @@ fn each_input_is_masked_for_itself_and_as_often_as_asked_for() {
 fn masked_images_are_background_and_the_others_are_as_before() {
     let dir = tempfile::tempdir().unwrap();
     let buffer = small_buffer::write(dir.path());
-    let end = Some(Position { epoch: 8, batch: 0 });
+    let end = Some(BatchPosition { epoch: 8, batch: 0 });
     let plain = load(&buffer, Asked { end, ..options() });
-    let masked = load(&buffer, Asked { end, conditioning: masking(), ..options() });
+    let masked = load(&buffer, Asked { end, disturbance: masking(), ..options() });
     let background = f32::from(BACKGROUND);
     let mut newly_masked = 0;
     for (plain, masked) in plain.iter().zip(&masked) {
@@ -157,9 +157,9 @@ fn masked_images_are_background_and_the_others_are_as_before() {
 fn all_or_nothing_is_possible() {
     let dir = tempfile::tempdir().unwrap();
     let buffer = small_buffer::write(dir.path());
-    let all = Conditioning { mask_probability: 1.0, ..Conditioning::default() };
+    let all = Disturbance { mask_probability: 1.0, ..Disturbance::default() };
     // Without means of its own, those of the buffer: here of no episodes, so zeros.
-    for batch in load(&buffer, Asked { conditioning: all, ..options() }) {
+    for batch in load(&buffer, Asked { disturbance: all, ..options() }) {
         assert!(batch.arrays[0].iter().chain(&batch.arrays[1]).all(|&value| value == 0.0));
         for record in &batch.records {
             assert!(record.image_valid.iter().all(|valid| !valid));
@@ -167,12 +167,12 @@ fn all_or_nothing_is_possible() {
         }
     }
     // The external camera has a probability of its own, whatever the others have.
-    let others = Conditioning {
+    let others = Disturbance {
         mask_probability: 1.0,
         external_camera_mask_probability: Some(0.0),
-        ..Conditioning::default()
+        ..Disturbance::default()
     };
-    let shown = load(&buffer, Asked { conditioning: others, ..options() });
+    let shown = load(&buffer, Asked { disturbance: others, ..options() });
     for (record, plain) in
         shown.iter().zip(load(&buffer, options())).flat_map(|(a, b)| a.records.iter().zip(b.records))
     {
@@ -180,7 +180,7 @@ fn all_or_nothing_is_possible() {
             assert_eq!(record.image_valid[index], index % 3 == 0 && plain.image_valid[index]);
         }
     }
-    let none = Conditioning { external_camera_mask_probability: Some(0.0), ..Conditioning::default() };
+    let none = Disturbance { external_camera_mask_probability: Some(0.0), ..Disturbance::default() };
     assert!(none.is_off());
 }
 
@@ -188,8 +188,8 @@ fn all_or_nothing_is_possible() {
 fn states_get_normal_noise_of_the_ratio_asked_for() {
     let dir = tempfile::tempdir().unwrap();
     let buffer = small_buffer::write(dir.path());
-    let noise = Conditioning { state_noise_snr: Some(20.0), ..Conditioning::default() };
-    let plain = load(&buffer, long(Conditioning::default()));
+    let noise = Disturbance { state_noise_snr: Some(20.0), ..Disturbance::default() };
+    let plain = load(&buffer, long(Disturbance::default()));
     let noisy = load(&buffer, long(noise));
     let mut units = Vec::new();
     for (plain, noisy) in plain.iter().zip(&noisy) {
@@ -218,8 +218,8 @@ fn states_get_normal_noise_of_the_ratio_asked_for() {
 fn one_draw_does_not_depend_on_another() {
     let dir = tempfile::tempdir().unwrap();
     let buffer = small_buffer::write(dir.path());
-    let masked = load(&buffer, Asked { conditioning: masking(), ..options() });
-    let all = load(&buffer, Asked { conditioning: everything(), ..options() });
+    let masked = load(&buffer, Asked { disturbance: masking(), ..options() });
+    let all = load(&buffer, Asked { disturbance: everything(), ..options() });
     let mut changed = 0;
     for (masked, all) in masked.iter().zip(&all) {
         assert_eq!(masked.records, all.records);
@@ -236,21 +236,19 @@ fn one_draw_does_not_depend_on_another() {
 fn what_cannot_be_done_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let buffer = small_buffer::write(dir.path());
-    let refused = |conditioning| {
-        Asked { conditioning, ..options() }.open(&buffer).err().unwrap()
-    };
+    let refused = |disturbance| Asked { disturbance, ..options() }.open(&buffer).err().unwrap();
     for probability in [-0.1, 1.1, f64::NAN] {
-        let conditioning = Conditioning { mask_probability: probability, ..Conditioning::default() };
-        assert!(matches!(refused(conditioning), ConsumerError::Probability { .. }));
+        let disturbance = Disturbance { mask_probability: probability, ..Disturbance::default() };
+        assert!(matches!(refused(disturbance), ConsumerError::Probability { .. }));
         let external_camera_mask_probability = Some(probability);
-        let conditioning = Conditioning { external_camera_mask_probability, ..Conditioning::default() };
-        assert!(matches!(refused(conditioning), ConsumerError::Probability { .. }));
+        let disturbance = Disturbance { external_camera_mask_probability, ..Disturbance::default() };
+        assert!(matches!(refused(disturbance), ConsumerError::Probability { .. }));
     }
-    let conditioning = Conditioning { state_noise_snr: Some(f64::INFINITY), ..Conditioning::default() };
-    assert!(matches!(refused(conditioning), ConsumerError::NoiseRatio { .. }));
+    let disturbance = Disturbance { state_noise_snr: Some(f64::INFINITY), ..Disturbance::default() };
+    assert!(matches!(refused(disturbance), ConsumerError::NoiseRatio { .. }));
     let with = |means: BTreeMap<String, Vec<f64>>| {
         let state_means = StateMeans::Given(means);
-        refused(Conditioning { mask_probability: 0.1, state_means, ..Conditioning::default() })
+        refused(Disturbance { mask_probability: 0.1, state_means, ..Disturbance::default() })
     };
     let first = |width| BTreeMap::from([("first".to_owned(), vec![0.0; width])]);
     assert!(matches!(with(first(127)), ConsumerError::StateMeanWidth { found: 127, .. }));

@@ -13,17 +13,17 @@ use std::io::{BufRead, Write};
 use std::path::PathBuf;
 use std::time::Instant;
 
+use rdt_model::batch::DeviceBatch;
+use rdt_model::device::memory;
+use rdt_model::device::{self, DeviceChoice};
+use rdt_model::encoder::EncoderFolders;
+use rdt_model::network::Conditions;
 use rdt_schema::Config;
 use rdt_schema::config::{LanguageEncoder, VisionEncoder};
-use rdt_train::batch::DeviceBatch;
-use rdt_train::device::{self, DeviceChoice};
-use rdt_train::encoder::EncoderFolders;
-use rdt_train::memory;
-use rdt_train::network::Conditions;
-use rdt_train::optimizer::AdamWSettings;
-use rdt_train::schedule::{LearningRate, ScheduleKind};
-use rdt_train::settings::{MixedPrecision, TrainSettings};
-use rdt_train::trainer::Trainer;
+use rdt_train::parameters::optimizer::AdamWSettings;
+use rdt_train::run::schedule::{LearningRate, ScheduleKind};
+use rdt_train::run::settings::{MixedPrecision, TrainSettings};
+use rdt_train::run::trainer::Trainer;
 use tch::{Kind, Tensor};
 
 /// What is measured, from arguments such as `--hidden 256`.

@@ -1,40 +1,13 @@
-//! The edge between plain memory and tensors: each array of a batch is copied once.
+//! The edge between the loader's batches and the model: what the trainer asks of a batch, and where it
+//! gets batches from.
 
 use std::sync::atomic::AtomicBool;
 
-use rdt_consumer::{BadSample, BatchPosition, End, Loader, Receipt};
-use tch::{Device, Tensor};
+use rdt_consumer::{BadSample, BatchPosition, Delivery, End, Loader, Receipt};
+use rdt_model::batch::HostBatch;
+use rdt_model::images::{HostFrame, HostImages};
 
-use crate::device_resize::DeviceResizer;
-use crate::encoder::image::ImageEncoder;
-use crate::encoder::language::LanguageEncoder;
 use crate::error::TrainError;
-use crate::images::HostImages;
-use crate::late;
-use crate::network::Conditions;
-
-/// A batch as plain memory, row-major; (B, ...) as in [`rdt_consumer::Batch`].
-#[derive(Debug, Clone)]
-pub struct HostBatch<'a> {
-    /// (B, 128).
-    pub state: &'a [f32],
-    /// (B, 128).
-    pub state_mask: &'a [f32],
-    /// (B, action rows, 128).
-    pub actions: &'a [f32],
-    /// (B, images, ...).
-    pub images: HostImages<'a>,
-    /// (B,) steps a second.
-    pub control_freq: Vec<f32>,
-    /// (B,).
-    pub instructions: Vec<&'a str>,
-    /// (B, 128): root mean square of each state entry over its episode.
-    pub state_norm: &'a [f32],
-    /// (B,) ids, for reports.
-    pub samples: Vec<u64>,
-    /// (B,) which data set, as the loader counts them.
-    pub datasets: Vec<usize>,
-}
 
 /// What the trainer asks of a batch, whoever made it.
 pub trait TrainingBatch {
@@ -89,7 +62,7 @@ impl TrainingBatch for rdt_consumer::Batch {
             state: self.state(),
             state_mask: self.state_mask(),
             actions: self.actions(),
-            images: HostImages::of(self),
+            images: host_images(self),
             control_freq: samples.iter().map(|sample| sample.ctrl_freq).collect(),
             instructions: samples.iter().map(|sample| sample.instruction.as_str()).collect(),
             state_norm: self.state_norm(),
@@ -107,73 +80,22 @@ impl TrainingBatch for rdt_consumer::Batch {
     }
 }
 
-/// A batch on the device, encoded.
-#[derive(Debug)]
-pub struct DeviceBatch {
-    /// What the prediction rests on.
-    pub conditions: Conditions,
-    /// (B, horizon, 128).
-    pub actions: Tensor,
-}
-
-impl HostBatch<'_> {
-    /// Samples in it.
-    pub fn len(&self) -> i64 {
-        self.samples.len() as i64
-    }
-
-    /// Whether it has none.
-    pub fn is_empty(&self) -> bool {
-        self.samples.is_empty()
-    }
-
-    /// The arrays on the device: state and its mask (B, 1, 128), actions (B, horizon, 128), and
-    /// `images` images a sample, prepared (B * images, 3, side, side).
-    ///
-    /// # Errors
-    /// The arrays are not of the configured shape, or the memory is not there.
-    pub fn tensors(&self, images: i64, resizer: &DeviceResizer) -> Result<[Tensor; 4], TrainError> {
-        let count = self.len();
-        let [state, mask, actions] = self.arrays(resizer.device())?;
-        let pixels = self.images.to_device(count * images, resizer)?;
-        Ok([state, mask, actions, pixels])
-    }
-
-    fn arrays(&self, device: Device) -> Result<[Tensor; 3], TrainError> {
-        let count = self.len();
-        let rows = |values: &[f32]| -> Result<Tensor, TrainError> {
-            let width = rdt_schema::STATE_DIM as i64;
-            let rows = values.len() as i64 / (count * width).max(1);
-            Ok(late::upload(values, &[count, rows, width], device)?)
-        };
-        Ok([rows(self.state)?, rows(self.state_mask)?, rows(self.actions)?])
-    }
-
-    /// Copies the arrays to the device and runs the frozen encoders there, but for what was encoded
-    /// before.
-    ///
-    /// `images` says how many images a sample has, and what prepares them.
-    ///
-    /// # Errors
-    /// The arrays are not of the configured shape, or the memory is not there.
-    pub fn to_device(
-        &self,
-        (images, resizer): (i64, &DeviceResizer),
-        image_encoder: &dyn ImageEncoder,
-        language_encoder: &dyn LanguageEncoder,
-    ) -> Result<DeviceBatch, TrainError> {
-        let count = self.len();
-        let [state, mask, actions] = self.arrays(resizer.device())?;
-        let tokens = self.images.tokens(count * images, resizer, image_encoder)?;
-        let language = language_encoder.encode(&self.instructions)?;
-        let conditions = Conditions {
-            language: language.tokens,
-            language_usable: Some(language.usable),
-            images: tokens.f_view([count, images * image_encoder.tokens(), image_encoder.width()])?,
-            control_freq: late::upload(&self.control_freq, &[count], resizer.device())?,
-            state,
-            mask,
-        };
-        Ok(DeviceBatch { conditions, actions })
+/// The images of a batch.
+fn host_images(batch: &rdt_consumer::Batch) -> HostImages<'_> {
+    match batch.delivery() {
+        Delivery::Pixel { .. } => HostImages::Pixel(batch.images()),
+        Delivery::Embeddings { element, .. } => HostImages::Tokens { bytes: batch.images(), element },
+        // Stored bytes are not for training: they are refused where their number is no frame's.
+        Delivery::Frames | Delivery::Stored => HostImages::Frames(
+            batch
+                .samples()
+                .iter()
+                .flat_map(|sample| sample.frames.iter().zip(&sample.image_valid))
+                .map(|(frame, &is_valid)| {
+                    let rdt_consumer::FrameImage { height, width, pixels } = frame;
+                    is_valid.then_some(HostFrame { height: *height, width: *width, pixels })
+                })
+                .collect(),
+        ),
     }
 }

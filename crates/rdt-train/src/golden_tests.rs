@@ -4,21 +4,22 @@
 use std::error::Error;
 use std::path::PathBuf;
 
+use rdt_model::diffusion::sampler::{self, DpmSolver};
+use rdt_model::diffusion::{self, Draw, NoiseSchedule};
+use rdt_model::metrics::{Comparison, SampleMetrics};
+use rdt_model::network::position::PositionForm;
+use rdt_model::network::{Conditions, NetworkShape, Rdt};
+use rdt_model::parameters::Weights;
+use rdt_model::weights::tensor_file::TensorFile;
 use rdt_schema::config::{EmaConfig, NormForm};
 use serde_json::Value;
 use tch::{Device, Kind, Tensor};
 
-use crate::diffusion::{self, Draw, NoiseSchedule};
-use crate::ema::Ema;
-use crate::flat_parameters::{FlatParameters, Weights};
-use crate::metrics::{Comparison, SampleMetrics};
-use crate::network::{Conditions, NetworkShape, Rdt};
-use crate::optimizer::{self, AdamW, AdamWSettings};
-use crate::position::PositionForm;
-use crate::recompute::{self, GradientSum};
-use crate::sampler::{self, DpmSolver};
-use crate::schedule::{LearningRate, ScheduleKind};
-use crate::tensor_file::TensorFile;
+use crate::parameters::FlatParameters;
+use crate::parameters::ema::Ema;
+use crate::parameters::optimizer::{self, AdamW, AdamWSettings};
+use crate::parameters::recompute::{self, GradientSum};
+use crate::run::schedule::{LearningRate, ScheduleKind};
 
 type TestResult = Result<(), Box<dyn Error>>;
 

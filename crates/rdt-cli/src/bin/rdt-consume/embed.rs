@@ -12,18 +12,18 @@ use std::sync::atomic::AtomicBool;
 use rdt_buffer::Buffer;
 use rdt_buffer::embedding::{Element, EmbedderLock, EmbeddingHeader, EncoderDigest};
 use rdt_buffer::storage::Disk;
+use rdt_cli::consume::source::{self, SourceFlags, Wanted};
+use rdt_cli::exit::{Outcome, Usage};
+use rdt_cli::{print, signals};
+use rdt_model::device;
+use rdt_model::encoder::EncoderFolders;
+use rdt_model::encoder::stored::refuse_another;
 use rdt_schema::Config;
-use rdt_train::device;
-use rdt_train::encoder::EncoderFolders;
-use rdt_train::encoder::stored::refuse_another;
-use rdt_train::settings::MixedPrecision;
+use rdt_train::run::settings::MixedPrecision;
 use serde::Serialize;
 use tch::{Device, Kind};
 
 use super::train::{DeviceFlag, EncoderFlags, Precision};
-use rdt_cli::consume::source::{self, SourceFlags, Wanted};
-use rdt_cli::exit::{Outcome, Usage};
-use rdt_cli::{print, signals};
 
 /// Flags of `embed`.
 #[derive(Debug, clap::Args)]
@@ -68,7 +68,7 @@ struct Work<'a> {
 
 impl Work<'_> {
     fn kind(&self) -> Kind {
-        rdt_train::encoder::stored::kind_of(self.element)
+        rdt_model::encoder::stored::kind_of(self.element)
     }
 
     /// Refuses to mix embeddings of two encoders or elements in `folder`, where `found` already is.

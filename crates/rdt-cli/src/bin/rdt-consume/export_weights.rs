@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use clap::ValueEnum;
-use rdt_train::export::{Which, export};
-
 use rdt_cli::exit::Outcome;
+use rdt_model::checkpoint::Which;
+use rdt_model::weights::export::export;
 
 /// Flags of `export-weights`.
 #[derive(Debug, clap::Args)]

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use rdt_cli::exit::Usage;
 use rdt_data::{Images, Place, SourceSpec};
+use rdt_model::encoder::EncoderFolders;
 use rdt_schema::Config;
-use rdt_train::encoder::EncoderFolders;
 
 use crate::train::EncoderFlags;
 

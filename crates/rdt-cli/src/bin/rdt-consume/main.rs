@@ -17,8 +17,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 use rdt_cli::consume::{bench, order};
 use rdt_cli::{args, exit};
 use rdt_consumer::Batch;
+use rdt_model::device::resize::DeviceResizer;
 use rdt_train::batch::TrainingBatch;
-use rdt_train::device_resize::DeviceResizer;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -9,9 +9,8 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use clap::{Arg, ArgAction, Command};
-use serde::Deserialize;
-
 use rdt_cli::exit::Usage;
+use serde::Deserialize;
 
 /// The flag itself, for the help; its work is done before flags are read.
 #[derive(Debug, Clone, clap::Args)]

@@ -4,21 +4,20 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use rdt_cli::consume::source::{self, SourceFlags, Wanted, usage_or_failure};
+use rdt_cli::exit::{Outcome, Usage};
 use rdt_data::{BatchSpec, check_instructions};
+use rdt_model::checkpoint::{self, Which};
+use rdt_model::device;
+use rdt_model::policy::Policy;
+use rdt_model::weights::tensor_file::TensorFile;
 use rdt_train::TrainError;
-use rdt_train::checkpoint;
-use rdt_train::device;
-use rdt_train::evaluate::{Evaluated, evaluate};
-use rdt_train::export::Which;
-use rdt_train::policy::Policy;
-use rdt_train::settings::TrainSettings;
-use rdt_train::tensor_file::TensorFile;
+use rdt_train::run::evaluate::{Evaluated, evaluate};
+use rdt_train::run::settings::TrainSettings;
 
 use super::export_weights::Weights;
 use super::inputs::PrecomputedFlags;
 use super::train::{DeviceFlag, EncoderFlags, Precision};
-use rdt_cli::consume::source::{self, SourceFlags, Wanted, usage_or_failure};
-use rdt_cli::exit::{Outcome, Usage};
 
 /// How much is sampled.
 #[derive(Debug, Clone, Copy, clap::Args)]
@@ -100,9 +99,10 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     device::set_cpu_threads(None).map_err(Usage::from_error)?;
     let (device, why) = device::choose(args.device.into()).map_err(Usage::from_error)?;
     eprintln!("device: {} ({why})", if device.is_cuda() { "cuda" } else { "cpu" });
-    let kind = rdt_train::settings::MixedPrecision::from(args.mixed_precision).kind();
+    let kind = rdt_train::run::settings::MixedPrecision::from(args.mixed_precision).kind();
     // The untrained encoders are functions of the seed that the run had.
-    let TrainSettings { seed: run_seed, holdout: run_share, .. } = checkpoint::settings(&args.checkpoint)?;
+    let TrainSettings { seed: run_seed, holdout: run_share, .. } =
+        rdt_train::run::checkpoint::settings(&args.checkpoint)?;
     let images = args.precomputed.images(&config);
     let share = args.holdout.unwrap_or(run_share);
     let spec = BatchSpec::evaluation(images, args.seed, args.sample.sample_batch_size, share);

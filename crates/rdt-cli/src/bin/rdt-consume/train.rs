@@ -1,26 +1,25 @@
 //! `rdt-consume`: trains the network on a buffer.
 //!
-//! Flags become [`rdt_train::settings::TrainSettings`] and a [`BatchSpec`]; the loop itself is
-//! [`rdt_train::train`]. Progress goes to standard error, the first and the last loss to
+//! Flags become [`rdt_train::run::settings::TrainSettings`] and a [`BatchSpec`]; the loop itself is
+//! [`rdt_train::run::train`]. Progress goes to standard error, the first and the last loss to
 //! standard output.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
-use rdt_consumer::Delivery;
-use rdt_data::{BatchSpec, Batches, DataError, Evaluation, Source, check_instructions};
-use rdt_train::TrainError;
-use rdt_train::device;
-use rdt_train::metrics_log::{Record, StepRecord};
-use rdt_train::train::{Ended, Event, Run, Start, train};
-use rdt_train::trainer::Trainer;
-
 use rdt_cli::consume::source::{self, Wanted, usage_or_failure};
 use rdt_cli::exit::{Outcome, Usage};
 use rdt_cli::picture;
 use rdt_cli::progress::Progress;
 use rdt_cli::signals;
+use rdt_consumer::Delivery;
+use rdt_data::{BatchSpec, Batches, DataError, Evaluation, Source, check_instructions};
+use rdt_model::{ModelError, device};
+use rdt_train::TrainError;
+use rdt_train::run::log::metrics_log::{Record, StepRecord};
+use rdt_train::run::train::{Ended, Event, Run, Start, train};
+use rdt_train::run::trainer::Trainer;
 
 mod flags;
 mod inputs_record;
@@ -107,7 +106,7 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
         trainer.evaluate(&mut loader, args.sample.num_sample_batches, &names).map(Some)
     };
     let period = u64::try_from(args.sample_period).ok().filter(|&period| period > 0);
-    let evaluation = period.map(|period| rdt_train::train::Evaluation { period, figures: &mut figures });
+    let evaluation = period.map(|period| rdt_train::run::train::Evaluation { period, figures: &mut figures });
     let ended = train(
         &run,
         |start, micro_steps| batches.loader(start, Some(micro_steps)).map_err(TrainError::data),
@@ -140,9 +139,9 @@ fn evaluated(args: &Args, batches: &Batches, source: &Source) -> Result<Option<E
 }
 
 /// A setting that cannot be is wrong usage.
-pub(super) fn usage_of_settings(error: TrainError) -> anyhow::Error {
-    match error {
-        TrainError::Setting { .. } => Usage::from_error(error),
+pub(super) fn usage_of_settings(error: impl Into<TrainError>) -> anyhow::Error {
+    match error.into() {
+        error @ TrainError::Model(ModelError::Setting { .. }) => Usage::from_error(error),
         error => error.into(),
     }
 }

@@ -8,12 +8,12 @@ use std::thread::available_parallelism;
 
 use anyhow::Context;
 use memmap2::Mmap;
+use rdt_buffer::embedding::Shown;
 use rdt_buffer::embedding::background;
 use rdt_chunk::{Chunk, FrameDecoder};
 use rdt_image::{BACKGROUND, Picture, Preprocessor};
 
 use super::Work;
-use rdt_buffer::embedding::Shown;
 
 /// Images that are encoded at once.
 pub(super) const BATCH: usize = 16;

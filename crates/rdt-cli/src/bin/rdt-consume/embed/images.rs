@@ -18,10 +18,10 @@ use rdt_buffer::{ChunkId, layout};
 use rdt_chunk::Chunk;
 use rdt_cli::exit::Usage;
 use rdt_cli::progress::Progress;
-use rdt_train::device_resize::DeviceResizer;
-use rdt_train::encoder::image::ImageEncoder;
-use rdt_train::encoder::stored::to_bytes;
-use rdt_train::images::HostImages;
+use rdt_model::device::resize::DeviceResizer;
+use rdt_model::encoder::image::ImageEncoder;
+use rdt_model::encoder::stored::to_bytes;
+use rdt_model::images::HostImages;
 
 use super::decode::{BATCH, Decoded, decode, decode_ahead};
 use super::{Report, Work, stopped};

@@ -11,8 +11,8 @@ use rdt_buffer::storage::Disk;
 use rdt_buffer::{Instructions, layout};
 use rdt_cli::exit::Usage;
 use rdt_cli::progress::Progress;
-use rdt_train::encoder::instruction_embeddings::embed as embed_one;
-use rdt_train::encoder::stored::to_bytes;
+use rdt_model::encoder::instruction_embeddings::embed as embed_one;
+use rdt_model::encoder::stored::to_bytes;
 
 use super::{Report, Work, stopped};
 use crate::train::usage_of_settings;

@@ -6,20 +6,6 @@ use std::path::PathBuf;
 use std::thread::available_parallelism;
 
 use clap::ValueEnum;
-use rdt_consumer::{OnBadSample, Workers};
-use rdt_data::{BatchSpec, EpochLength, Images, Length, Live};
-use rdt_schema::Config;
-use rdt_train::TrainError;
-use rdt_train::device::DeviceChoice;
-use rdt_train::encoder::EncoderFolders;
-use rdt_train::optimizer::AdamWSettings;
-use rdt_train::schedule::{LearningRate, ScheduleKind};
-use rdt_train::settings::{MixedPrecision, TrainSettings};
-
-use super::rdt_flags::RdtFlags;
-use crate::inputs::PrecomputedFlags;
-use crate::recipe::RecipeFlag;
-use crate::sample::SampleFlags;
 use rdt_cli::consume::disturbance::DisturbanceFlags;
 use rdt_cli::consume::follow_flags::FollowFlags;
 use rdt_cli::consume::holdout::HoldoutFlag;
@@ -27,6 +13,20 @@ use rdt_cli::consume::image_delivery::ImageDeliveryFlags;
 use rdt_cli::consume::order_flags::OrderFlags;
 use rdt_cli::consume::source::SourceFlags;
 use rdt_cli::exit::Usage;
+use rdt_consumer::{OnBadSample, Workers};
+use rdt_data::{BatchSpec, EpochLength, Images, Length, Live};
+use rdt_model::device::DeviceChoice;
+use rdt_model::encoder::EncoderFolders;
+use rdt_schema::Config;
+use rdt_train::TrainError;
+use rdt_train::parameters::optimizer::AdamWSettings;
+use rdt_train::run::schedule::{LearningRate, ScheduleKind};
+use rdt_train::run::settings::{MixedPrecision, TrainSettings};
+
+use super::rdt_flags::RdtFlags;
+use crate::inputs::PrecomputedFlags;
+use crate::recipe::RecipeFlag;
+use crate::sample::SampleFlags;
 
 /// Flags of a training run; names and defaults are RDT's where it has them.
 #[derive(Debug, clap::Args)]

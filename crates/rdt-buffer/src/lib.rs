@@ -44,7 +44,6 @@ pub use instructions::Instructions;
 pub use lock::ProducerLock;
 pub use manifest::{
     BufferState, FORMAT_VERSION, FillSettings, LiveSettings, Manifest, ManifestDataset, SpreadSettings,
-    TextFile,
 };
 pub use parallel::over_chunks;
 pub use reader::Buffer;

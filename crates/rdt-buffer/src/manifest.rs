@@ -5,8 +5,9 @@
 
 use std::path::PathBuf;
 
+use rdt_schema::card::Extremes;
 use rdt_schema::statistics::DatasetStatistics;
-use rdt_schema::{DatasetSchema, Omission};
+use rdt_schema::{DatasetSchema, Omission, TextFile};
 use serde::{Deserialize, Serialize};
 
 /// The version of the directory layout and manifest that this crate writes and reads.
@@ -110,16 +111,6 @@ pub struct SpreadSettings {
     pub run_length: u32,
 }
 
-/// A text file, verbatim.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TextFile {
-    /// Where it was read from.
-    pub path: PathBuf,
-    /// Its content.
-    pub text: String,
-}
-
 /// One data set of a buffer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -147,8 +138,8 @@ pub struct ManifestDataset {
     pub source_digest: String,
     /// Digest of its files, episodes and card, 32 hexadecimal digits.
     pub digest: String,
-    /// Extremes of a first pass, as `rdt-episode` gave them; null where the card needs none.
-    pub extremes: serde_json::Value,
+    /// Extremes of a first pass; null where the card needs none.
+    pub extremes: Option<Extremes>,
     /// RDT's statistics over the accepted episodes.
     pub statistics: DatasetStatistics,
 }

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use clap::ValueEnum;
-use rdt_buffer::TextFile;
+use rdt_schema::TextFile;
 
 /// Part of the programs, so that they run without the repository.
 const BASE_CONFIG: &str = include_str!("../../../configs/base.yaml");

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use rdt_buffer::TextFile;
 use rdt_producer::{DatasetSpec, DirectSamples, Event, Options, StopFlag};
 use rdt_schema::Config;
+use rdt_schema::TextFile;
 
 use crate::error::DataError;
 use crate::source::{Scanned, Source, SourceEvent, name};

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use rdt_buffer::{Buffer, BufferState, Manifest, Samples, TextFile};
+use rdt_buffer::{Buffer, BufferState, Manifest, Samples};
+use rdt_schema::TextFile;
 use rdt_schema::{CameraSlot, Config, Omission};
 
 use crate::error::DataError;

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use rdt_schema::card::Mapping;
+use rdt_schema::card::{CardConversion, ColumnExtremes, Extremes};
 use rdt_schema::{ActionSource, Config, DatasetCard, DatasetSchema};
 
-use crate::convert::{CardConversion, ColumnExtremes, Extremes};
 use crate::source_file::{SourceFile, inside};
 use crate::{EpisodeError, files};
 

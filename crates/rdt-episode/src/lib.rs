@@ -2,8 +2,7 @@
 //!
 //! A [`Dataset`] is a card and a path. It lists its files; a [`SourceFile`] lists its episodes; an
 //! [`Episode`] holds the rows of the unified vector's active columns in `f64` and reads frames one
-//! at a time. [`flatten::sample`] makes one step's sample straight from an episode;
-//! [`convert`] takes recorded values to the vector and a policy's output back to the robot.
+//! at a time. [`flatten::sample`] makes one step's sample straight from an episode.
 //!
 //! This crate knows nothing of chunks, buffers or tensors, and never writes a file.
 //!
@@ -30,7 +29,6 @@
 #![forbid(unsafe_code)]
 
 mod camera;
-pub mod convert;
 mod dataset;
 mod episode;
 mod error;
@@ -38,11 +36,9 @@ mod files;
 pub mod flatten;
 pub mod hdf5_file;
 mod instruction;
-mod rotation;
 mod source_file;
 
 pub use camera::{MemoryFrames, read_png};
-pub use convert::{ColumnExtremes, Conversion, Extremes, RobotAction};
 pub use dataset::Dataset;
 pub use episode::{Episode, Recording};
 pub use error::{Cause, ContentFault, EpisodeError, OpenFault};

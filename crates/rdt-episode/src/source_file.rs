@@ -6,11 +6,11 @@
 
 use std::path::{Path, PathBuf};
 
+use rdt_schema::card::Conversion;
 use rdt_schema::card::{BeforeTrim, CameraRule, CameraSource, Mapping, NumSteps};
 use rdt_schema::{ActionSource, CameraSlot, Origin};
 
 use crate::camera::{CameraFrames, PngFiles};
-use crate::convert::Conversion;
 use crate::episode::Parts;
 use crate::hdf5_file::{Hdf5File, Matrix};
 use crate::instruction::{self, nearest_folder};

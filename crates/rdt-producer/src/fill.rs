@@ -75,7 +75,7 @@ pub(crate) fn fill_on(
     }
     for (index, source) in sources.list.iter_mut().enumerate() {
         let known = former.as_ref().and_then(|former| former.datasets.get(index));
-        source.prepare(known.map(|dataset| &dataset.extremes), stop)?;
+        source.prepare(known.and_then(|dataset| dataset.extremes.as_ref()), stop)?;
     }
     let mut found = former.as_ref().map(|former| former.found_while_writing.clone()).unwrap_or_default();
     found.iter().for_each(|omission| watch(Event::Skipped(omission)));

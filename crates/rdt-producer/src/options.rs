@@ -3,9 +3,10 @@
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-use rdt_buffer::{FillSettings, SpreadSettings, TextFile};
+use rdt_buffer::{FillSettings, SpreadSettings};
 use rdt_chunk::FrameStorage;
 use rdt_schema::Config;
+use rdt_schema::TextFile;
 
 use crate::spec::DatasetSpec;
 use crate::spread::Spread;

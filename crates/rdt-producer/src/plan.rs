@@ -126,7 +126,7 @@ impl Plan {
             base.text(&format!("{schema:?}"));
         }
         for source in &sources.list {
-            base.text(source.card.text()).text(&source.extremes_json().to_string());
+            base.text(source.card.text()).text(&source.extremes_json());
         }
         let dataset = |source: &crate::sources::Source| PlannedDataset {
             name: source.spec.name.clone(),
@@ -241,7 +241,7 @@ impl Plan {
         let mut digests: Vec<Digest> = self.datasets.iter().map(|_| Digest::new("rdt data set v1")).collect();
         for (source, digest) in sources.list.iter().zip(&mut digests) {
             digest.text(&format!("{:?}", source.dataset.schema()));
-            digest.text(source.card.text()).text(&source.extremes_json().to_string());
+            digest.text(source.card.text()).text(&source.extremes_json());
         }
         for episode in &self.episodes {
             let file = &self.files[episode.file as usize];

@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
-use rdt_buffer::{FORMAT_VERSION, Manifest, ManifestDataset, SpreadSettings, TextFile, manifest};
+use rdt_buffer::{FORMAT_VERSION, Manifest, ManifestDataset, SpreadSettings, manifest};
 use rdt_schema::Omission;
+use rdt_schema::TextFile;
 
 use crate::error::ProducerError;
 use crate::options::Options;
@@ -37,7 +38,7 @@ pub(crate) fn manifest_of(
         samples: planned.samples,
         source_digest: planned.source_digest.clone(),
         digest: planned.digest.clone(),
-        extremes: source.extremes_json(),
+        extremes: source.extremes().cloned(),
         statistics: planned.statistics.finish(&planned.name),
     };
     Manifest {

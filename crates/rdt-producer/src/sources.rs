@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
-use rdt_episode::{Dataset, EpisodeError, Extremes};
+use rdt_episode::{Dataset, EpisodeError};
+use rdt_schema::card::Extremes;
 use rdt_schema::{DatasetCard, DatasetSchema};
 
 use crate::digest::Digest;
@@ -65,29 +66,24 @@ impl Sources {
 }
 
 impl Source {
-    /// The extremes of the first pass as the manifest keeps them; null without one.
-    pub(crate) fn extremes_json(&self) -> serde_json::Value {
-        match self.dataset.extremes() {
-            Some(extremes) if self.card.needs_extremes() => {
-                serde_json::to_value(extremes).unwrap_or(serde_json::Value::Null)
-            }
-            _ => serde_json::Value::Null,
-        }
+    /// The extremes of the first pass as the manifest keeps them; none where the card needs none.
+    pub(crate) fn extremes(&self) -> Option<&Extremes> {
+        self.dataset.extremes().filter(|_| self.card.needs_extremes())
+    }
+
+    /// The same as JSON, as digests take them.
+    pub(crate) fn extremes_json(&self) -> String {
+        serde_json::to_string(&self.extremes()).unwrap_or_default()
     }
 
     /// Takes the extremes of a former run, or makes the first pass where there are none.
-    pub(crate) fn prepare(
-        &mut self,
-        known: Option<&serde_json::Value>,
-        stop: &StopFlag,
-    ) -> Result<(), ProducerError> {
+    pub(crate) fn prepare(&mut self, known: Option<&Extremes>, stop: &StopFlag) -> Result<(), ProducerError> {
         if !self.card.needs_extremes() {
             return Ok(());
         }
-        let known = known.and_then(|value| serde_json::from_value::<Extremes>(value.clone()).ok());
         match known {
             Some(extremes) => {
-                self.dataset.restore(extremes);
+                self.dataset.restore(extremes.clone());
                 Ok(())
             }
             None => match self.dataset.prepare_until(&|| stop.is_set()) {

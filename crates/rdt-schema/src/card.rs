@@ -5,11 +5,15 @@
 //! checked as far as the card alone allows, and a [`DatasetCard`] that exists is consistent. What
 //! only the data can tell (arrays present, their widths) is checked where episodes are read.
 //!
-//! The YAML forms are in `file`, the shipped cards in `shipped`.
+//! The YAML forms are in `file`, the shipped cards in `shipped`; `convert` takes recorded values to the
+//! unified vector and a policy's output back.
 
 mod check;
+mod convert;
+mod extremes;
 mod file;
 mod names;
+mod rotation;
 mod shipped;
 #[cfg(test)]
 mod tests;
@@ -23,6 +27,8 @@ use crate::dataset::DatasetSchema;
 use crate::error::SchemaError;
 use crate::window::{ActionSource, Tail, Window};
 
+pub use convert::{CardConversion, Conversion, RobotAction};
+pub use extremes::{ColumnExtremes, Extremes};
 pub use shipped::SHIPPED;
 
 /// How to read the episodes of one layout. Made by [`DatasetCard::from_text`] only, so its parts

@@ -37,6 +37,35 @@ pub enum SchemaError {
         /// What it may be.
         expected: String,
     },
+    /// A row of a robot's state that does not fit its card.
+    #[error("array {array} is {found}, expected {expected}")]
+    Row {
+        /// The array, as the card names it.
+        array: String,
+        /// What was found.
+        found: String,
+        /// What the card asks for.
+        expected: String,
+    },
+    /// A card scales by extremes that nobody knows.
+    #[error(
+        "data set {dataset}: its card scales by the extremes of the data (min_max), and they are not known; take \
+         them from the buffer that it was trained on"
+    )]
+    NoExtremes {
+        /// The data set.
+        dataset: String,
+    },
+    /// A description of data that this program does not know.
+    #[error(
+        "format version of the data's description is {found}, expected {expected}; use the program that wrote it"
+    )]
+    AboutVersion {
+        /// The version found.
+        found: u32,
+        /// The version that is read.
+        expected: u32,
+    },
 }
 
 /// An error and its causes in one line.

@@ -10,6 +10,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod about;
 pub mod camera;
 pub mod card;
 pub mod config;
@@ -22,8 +23,10 @@ pub mod sample;
 pub mod setting;
 pub mod state_vec;
 pub mod statistics;
+mod text_file;
 pub mod window;
 
+pub use about::{DataAbout, DatasetAbout};
 pub use camera::{CameraSlot, ChannelOrder, Flip, FrameEncoding, FrameForm};
 pub use card::DatasetCard;
 pub use config::Config;
@@ -33,4 +36,5 @@ pub use instruction::Instruction;
 pub use sample::{Frames, Sample};
 pub use setting::Setting;
 pub use state_vec::STATE_DIM;
+pub use text_file::TextFile;
 pub use window::{ActionSource, Tail, Window};

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use rdt_chunk::{ChunkError, ChunkSpec, ChunkSummary, ChunkWriter, ImageCodec};
 use rdt_schema::statistics::StatisticsSum;
-use rdt_schema::{DatasetSchema, EpisodeInfo, FrameEncoding, FrameForm, Instruction, Origin, Window};
+use rdt_schema::{
+    DatasetSchema, EpisodeInfo, FrameEncoding, FrameForm, Instruction, Origin, TextFile, Window,
+};
 
 use crate::storage::{Disk, Storage};
 use crate::*;
@@ -62,7 +64,7 @@ pub fn manifest(samples: u64, state: BufferState) -> Manifest {
             samples,
             source_digest: "22".repeat(16),
             digest: "11".repeat(16),
-            extremes: serde_json::Value::Null,
+            extremes: None,
             statistics: sums.finish("toy"),
         }],
         skipped: Vec::new(),

@@ -4,12 +4,12 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
-use rdt_buffer::TextFile;
 use rdt_chunk::{FrameStorage, ImageCodec};
 use rdt_cli::datasets::{DatasetFlags, config_file};
 use rdt_cli::exit::Usage;
 use rdt_producer::spread::DEFAULT_RUN_LENGTH;
 use rdt_producer::{Options, Sampling, Spread};
+use rdt_schema::TextFile;
 use rdt_schema::{Config, SchemaError};
 
 use super::live_args::LiveArgs;

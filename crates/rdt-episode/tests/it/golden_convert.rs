@@ -1,7 +1,7 @@
 //! Rotations and the assembly of state vectors against RDT's own.
 
-use rdt_episode::{Conversion, Dataset, Verdict};
-use rdt_schema::card::{Convert, Precision, Rotation};
+use rdt_episode::{Dataset, Verdict};
+use rdt_schema::card::{Conversion, Convert, Precision, Rotation};
 use rdt_schema::{DatasetCard, STATE_DIM, state_vec};
 
 use crate::support::{Outcome, Tensors, agilex_buffer_form, close, config, golden_json};

@@ -3,9 +3,7 @@
 use std::path::Path;
 
 use proptest::prelude::*;
-use rdt_episode::convert::CardConversion;
-use rdt_episode::{ColumnExtremes, Conversion};
-use rdt_schema::card::{Convert, Precision, Rotation};
+use rdt_schema::card::{CardConversion, ColumnExtremes, Conversion, Convert, Precision, Rotation};
 use rdt_schema::{DatasetCard, STATE_DIM};
 
 use crate::support::card;

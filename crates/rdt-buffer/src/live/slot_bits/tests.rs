@@ -1,11 +1,10 @@
 //! Every interleaving of claims, closes and what follows them, by a model checker that also tries
 //! what the memory orderings allow.
 
+use super::*;
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicU64, Ordering};
 use loom::thread;
-
-use super::*;
 
 impl Word for AtomicU64 {
     fn load(&self) -> u64 {

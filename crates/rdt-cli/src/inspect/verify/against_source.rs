@@ -163,10 +163,8 @@ fn open_dataset(
             format!("the source of {name} cannot be read; say where it is now with --source {name}=PATH");
         Usage::from_error(anyhow::Error::new(error).context(remedy))
     })?;
-    if !dataset.extremes.is_null() {
-        let extremes = serde_json::from_value(dataset.extremes.clone())
-            .with_context(|| format!("the manifest's extremes of {name} cannot be read"))?;
-        opened.restore(extremes);
+    if let Some(extremes) = &dataset.extremes {
+        opened.restore(extremes.clone());
     }
     Ok(opened)
 }

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use rdt_buffer::storage::Disk;
 use rdt_buffer::{
     Buffer, BufferState, BufferWriter, ChunkId, FillSettings, Manifest, ManifestDataset, ProducerLock,
-    TextFile,
 };
 use rdt_chunk::{ChunkError, ChunkSpec, ChunkWriter, ImageCodec};
+use rdt_schema::TextFile;
 use rdt_schema::statistics::StatisticsSum;
 use rdt_schema::{
     CameraSlot, DatasetSchema, EpisodeInfo, FrameEncoding, FrameForm, Instruction, Origin, Window,

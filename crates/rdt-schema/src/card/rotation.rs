@@ -4,7 +4,7 @@
 //! Axis-angle goes by way of the quaternion, as scipy does, so small and large angles keep their
 //! digits. Back from 6D, two columns that are not orthonormal (a policy's output) are made so.
 
-use rdt_schema::card::Rotation;
+use crate::card::Rotation;
 
 type Matrix3 = [[f64; 3]; 3];
 

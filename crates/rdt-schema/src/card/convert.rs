@@ -4,51 +4,16 @@
 //! it let through, and `sum` gives back the smallest columns that have the sum (for two fingers
 //! that mirror each other: exactly their positions).
 
-use rdt_schema::card::{Convert, Mapping, Precision, Rotation};
-use rdt_schema::{ActionSource, DatasetCard, STATE_DIM};
-use serde::{Deserialize, Serialize};
-
-use crate::rotation;
-
-/// Smallest and largest values of the columns that `min_max` conversions scale, over a whole data
-/// set: what the first pass finds and the manifest keeps.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct Extremes {
-    /// One entry for each state mapping of the card; `None` where it has no `min_max`.
-    pub state: Vec<Option<ColumnExtremes>>,
-    /// The same for the action mappings.
-    pub action: Vec<Option<ColumnExtremes>>,
-}
-
-/// Smallest and largest value of each column of one mapping.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ColumnExtremes {
-    /// Smallest.
-    pub min: Vec<f64>,
-    /// Largest.
-    pub max: Vec<f64>,
-}
-
-impl ColumnExtremes {
-    /// Widens the extremes by a row.
-    pub fn include(&mut self, row: &[f64]) {
-        for ((min, max), &value) in self.min.iter_mut().zip(&mut self.max).zip(row) {
-            *min = min.min(value);
-            *max = max.max(value);
-        }
-    }
-
-    /// Of no row yet.
-    pub fn empty(columns: usize) -> Self {
-        Self { min: vec![f64::INFINITY; columns], max: vec![f64::NEG_INFINITY; columns] }
-    }
-}
+use crate::card::extremes::{ColumnExtremes, Extremes};
+use crate::card::{Convert, DatasetCard, Mapping, Precision, Rotation, rotation};
+use crate::error::SchemaError;
+use crate::state_vec::STATE_DIM;
+use crate::window::ActionSource;
 
 /// The conversions of one mapping, ready to apply to rows.
 ///
 /// ```
-/// use rdt_episode::Conversion;
-/// use rdt_schema::card::{Convert, Precision};
+/// use rdt_schema::card::{Conversion, Convert, Precision};
 ///
 /// let gripper = Conversion::new(&[Convert::Scale(vec![-0.5]), Convert::Offset(vec![0.5])], None, Precision::Double);
 /// assert_eq!(gripper.apply(&[-1.0]), [1.0]); // open
@@ -102,7 +67,7 @@ impl Conversion {
     }
 
     /// The same, on a row that is replaced.
-    pub(crate) fn apply_in_place(&self, values: &mut Vec<f64>) {
+    pub fn apply_in_place(&self, values: &mut Vec<f64>) {
         for step in &self.steps {
             step.apply(values, self.single);
         }
@@ -207,9 +172,10 @@ pub struct RobotAction {
 #[derive(Debug, Clone, PartialEq)]
 pub struct CardConversion {
     /// One a state mapping.
-    pub(crate) state: Vec<Conversion>,
+    pub state: Vec<Conversion>,
     /// One an action mapping; empty where actions are the next states.
-    pub(crate) action: Vec<Conversion>,
+    pub action: Vec<Conversion>,
+    state_mappings: Vec<Mapping>,
     action_mappings: Vec<Mapping>,
     next_state: bool,
 }
@@ -231,17 +197,58 @@ impl CardConversion {
         Self {
             state: compile(&card.state, extremes.map(|extremes| &extremes.state)),
             action: compile(&card.action, extremes.map(|extremes| &extremes.action)),
+            state_mappings: card.state.clone(),
             action_mappings: if next_state { card.state.clone() } else { card.action.clone() },
             next_state,
         }
+    }
+
+    /// What one row of a robot's state means in the unified vector, as an episode's row of these
+    /// values: `array` gives the columns of an array by the card's name for it. The vector (128) and
+    /// its mask (128), 1 where the state fills the entry.
+    ///
+    /// # Errors
+    /// An array is not given, has too few columns, or holds what the conversions make no finite number
+    /// of.
+    pub fn state_to_unified<'a>(
+        &self,
+        array: &dyn Fn(&str) -> Option<&'a [f64]>,
+    ) -> Result<([f32; STATE_DIM], [f32; STATE_DIM]), SchemaError> {
+        let (mut vector, mut mask) = ([0.0; STATE_DIM], [0.0; STATE_DIM]);
+        for (mapping, conversion) in self.state_mappings.iter().zip(&self.state) {
+            let name = &mapping.array;
+            let wrong =
+                |found: String, expected: String| SchemaError::Row { array: name.clone(), found, expected };
+            let source = array(name)
+                .ok_or_else(|| wrong("missing".into(), "a row of numbers, as the card names it".into()))?;
+            let highest = mapping.columns.as_ref().and_then(|columns| columns.iter().max());
+            let least = highest.map_or(mapping.input_width(), |last| last + 1);
+            if source.len() < least {
+                return Err(wrong(format!("{} columns", source.len()), format!("at least {least}")));
+            }
+            let mut row = Vec::new();
+            mapping.take_into(source, &mut row);
+            conversion.apply_in_place(&mut row);
+            if row.len() != mapping.entries.len() || row.iter().any(|value| !value.is_finite()) {
+                return Err(wrong(
+                    format!("{source:?}, which becomes {row:?}"),
+                    "values that the card's conversions make finite numbers of".into(),
+                ));
+            }
+            for (&entry, value) in mapping.entries.iter().zip(row) {
+                vector[usize::from(entry)] = value as f32;
+                mask[usize::from(entry)] = 1.0;
+            }
+        }
+        Ok((vector, mask))
     }
 
     /// What one row of a policy's output, in the unified vector, means for the robot: the
     /// recorded action arrays' columns, or the state arrays' where actions are the next states.
     ///
     /// ```
-    /// use rdt_episode::convert::CardConversion;
     /// use rdt_schema::DatasetCard;
+    /// use rdt_schema::card::CardConversion;
     ///
     /// let libero = CardConversion::new(&DatasetCard::find("libero", None)?, None);
     /// let mut output = [0.0f32; 128];

@@ -52,7 +52,13 @@ fn open(buffer: Option<&Path>, datasets: &[String]) -> Source {
         load_from_hdf5: buffer.is_none(),
         datasets: DatasetFlags { dataset: datasets.to_vec(), ..DatasetFlags::default() },
     };
-    let wanted = Wanted { default_buffer: None, is_complete: true, config: Some(tiny()), known_config: None };
+    let wanted = Wanted {
+        default_buffer: None,
+        is_complete: true,
+        config: Some(tiny()),
+        known_config: None,
+        known_data: None,
+    };
     source::open(&flags.spec(wanted).expect("a source"), Arc::default()).expect("a source")
 }
 

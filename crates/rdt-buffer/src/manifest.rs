@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use rdt_schema::card::Extremes;
 use rdt_schema::statistics::DatasetStatistics;
-use rdt_schema::{DatasetSchema, Omission, TextFile};
+use rdt_schema::{DataAbout, DatasetAbout, DatasetSchema, Omission, TextFile};
 use serde::{Deserialize, Serialize};
 
 /// The version of the directory layout and manifest that this crate writes and reads.
@@ -155,6 +155,18 @@ impl Manifest {
         let size = u64::from(self.chunk_size);
         let start = u64::from(chunk.get()) * size;
         self.samples.saturating_sub(start).min(size) as u32
+    }
+
+    /// What is to be known of the data beside its samples.
+    pub fn about(&self) -> DataAbout {
+        let of = |dataset: &ManifestDataset| DatasetAbout {
+            schema: dataset.schema.clone(),
+            card_name: dataset.card_name.clone(),
+            card: dataset.card.clone(),
+            extremes: dataset.extremes.clone(),
+            statistics: dataset.statistics.clone(),
+        };
+        DataAbout::new(self.samples, self.plan_digest.clone(), self.datasets.iter().map(of).collect())
     }
 
     /// The data sets' schemas, in the order of a chunk's data set index.

@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use rdt_producer::{DatasetSpec, DirectSamples, Event, Options, StopFlag};
-use rdt_schema::Config;
-use rdt_schema::TextFile;
+use rdt_schema::{Config, DataAbout, TextFile};
 
 use crate::error::DataError;
 use crate::source::{Scanned, Source, SourceEvent, name};
@@ -17,6 +16,9 @@ pub struct Episodes {
     pub datasets: Vec<DatasetSpec>,
     /// RDT's lists that were read for them, verbatim.
     pub lists: Vec<TextFile>,
+    /// The data that a network was trained on, whose extremes go before those of the files: other units
+    /// than in training would be silent.
+    pub known: Option<DataAbout>,
 }
 
 impl Episodes {
@@ -29,11 +31,17 @@ impl Episodes {
     ) -> Result<Source, DataError> {
         let mut options = Options::new(self.datasets.clone(), config.clone(), file.path, file.text);
         options.lists.clone_from(&self.lists);
-        let samples = DirectSamples::scan(&options, &StopFlag::from(stop), &|event| match event {
-            Event::Scanned { files, total } => watch(SourceEvent::Scanned { files, total }),
-            Event::Skipped(omission) => watch(SourceEvent::Skipped(omission)),
-            _ => {}
-        })?;
+        let samples =
+            DirectSamples::scan(
+                &options,
+                self.known.as_ref(),
+                &StopFlag::from(stop),
+                &|event| match event {
+                    Event::Scanned { files, total } => watch(SourceEvent::Scanned { files, total }),
+                    Event::Skipped(omission) => watch(SourceEvent::Skipped(omission)),
+                    _ => {}
+                },
+            )?;
         let plan = samples.plan();
         let scanned = Scanned {
             samples: plan.samples(),
@@ -41,7 +49,8 @@ impl Episodes {
             skipped: plan.skipped.len(),
             filtered: plan.filtered.len(),
         };
+        let about = samples.about();
         let name = name(plan.samples(), &samples.digest());
-        Ok(Source { samples: Arc::new(samples), config, name, buffer: None, scanned: Some(scanned) })
+        Ok(Source { samples: Arc::new(samples), config, name, about, buffer: None, scanned: Some(scanned) })
     }
 }

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use rdt_buffer::{Buffer, BufferState, Manifest, Samples};
-use rdt_schema::TextFile;
-use rdt_schema::{CameraSlot, Config, Omission};
+use rdt_schema::{CameraSlot, Config, DataAbout, Omission, TextFile};
 
 use crate::error::DataError;
 
@@ -65,6 +64,8 @@ pub struct Source {
     pub config: Config,
     /// Names what is loaded, for checkpoints: equal for equal samples.
     pub name: String,
+    /// What a checkpoint keeps of it.
+    pub about: DataAbout,
     /// The buffer, where there is one.
     pub buffer: Option<Arc<Buffer>>,
     /// What was scanned, where there is none.
@@ -122,7 +123,9 @@ impl SourceSpec {
                 let buffer =
                     Arc::new(if self.is_complete { Buffer::open_complete(dir)? } else { Buffer::open(dir)? });
                 let name = name(buffer.sample_count(), &buffer.manifest().plan_digest);
-                Ok(Source { samples: buffer.clone(), config, name, buffer: Some(buffer), scanned: None })
+                let about = buffer.manifest().about();
+                let samples = buffer.clone();
+                Ok(Source { samples, config, name, about, buffer: Some(buffer), scanned: None })
             }
             #[cfg(feature = "hdf5")]
             Place::Episodes(episodes) => {

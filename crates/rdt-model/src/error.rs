@@ -54,6 +54,9 @@ pub enum ModelError {
     /// A frame, or an image size, that cannot be prepared.
     #[error(transparent)]
     Image(#[from] rdt_image::ImageError),
+    /// The description of the data cannot be used.
+    #[error(transparent)]
+    About(#[from] rdt_schema::SchemaError),
     /// Stored embeddings cannot be read or written.
     #[error(transparent)]
     Embeddings(#[from] rdt_buffer::BufferError),

@@ -10,6 +10,7 @@
 
 #![deny(unsafe_code)]
 
+mod acting;
 pub mod batch;
 pub mod checkpoint;
 pub mod device;
@@ -24,4 +25,5 @@ pub mod policy;
 pub mod random;
 pub mod weights;
 
+pub use acting::{Actor, Observation};
 pub use error::{ModelError, TorchWords};

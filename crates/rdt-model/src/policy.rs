@@ -15,7 +15,7 @@ use crate::encoder::image::ImageEncoder;
 use crate::encoder::language::LanguageEncoder;
 use crate::error::ModelError;
 use crate::metrics::{Comparison, SampleMetrics};
-use crate::network::{NetworkShape, Rdt};
+use crate::network::{Conditions, NetworkShape, Rdt};
 use crate::parameters::{ParameterLayout, Weights};
 use crate::random::{self, Stream};
 
@@ -113,10 +113,8 @@ impl Policy {
     ) -> Result<(), ModelError> {
         tch::no_grad(|| {
             let on_device = self.encode(host)?;
-            let start = random::normal(self.seed, Stream::Sampler, number, &on_device.actions.size())?;
-            let start = late::send(&start, self.device)?;
+            let predicted = self.sample(weights, &on_device.conditions, number)?;
             let conditions = &on_device.conditions;
-            let predicted = sampler::sample(&self.network, weights, &self.solver, conditions, &start)?;
             let state_norm = Tensor::f_from_slice(host.state_norm)?.f_to_device(self.device)?;
             let datasets: Vec<&str> = host
                 .datasets
@@ -132,6 +130,23 @@ impl Policy {
             })?;
             Ok(())
         })
+    }
+
+    /// Actions (B, horizon, 128) that the sampler makes under `conditions`, zero where the mask is. It
+    /// starts from noise that is a function of the seed and `number`.
+    ///
+    /// # Errors
+    /// Shapes do not fit, or the memory is not there.
+    pub(crate) fn sample(
+        &self,
+        weights: &Weights,
+        conditions: &Conditions,
+        number: u64,
+    ) -> Result<Tensor, ModelError> {
+        let shape = self.network.shape();
+        let size = [conditions.state.size()[0], shape.horizon, shape.state_dim];
+        let start = late::send(&random::normal(self.seed, Stream::Sampler, number, &size)?, self.device)?;
+        Ok(sampler::sample(&self.network, weights, &self.solver, conditions, &start)?)
     }
 
     /// A copy of parameters as the network takes them for sampling.

@@ -14,14 +14,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rdt_buffer::{ChunkId, ReadError, SampleId, Samples, SlotIndex, Take, TellOrigin};
 use rdt_chunk::{Chunk, ChunkSpec, ChunkWriter, ImageCodec};
 use rdt_episode::{Episode, Verdict};
-use rdt_schema::{CameraSlot, DatasetSchema, FrameEncoding};
+use rdt_schema::{CameraSlot, DataAbout, DatasetAbout, DatasetSchema, FrameEncoding, TextFile};
 
 use crate::error::ProducerError;
 use crate::event::{Event, StopFlag};
 use crate::options::Options;
-use crate::plan::{Piece, Plan};
+use crate::plan::{Piece, Plan, PlannedDataset};
 use crate::scan::scan;
-use crate::sources::Sources;
+use crate::sources::{Source, Sources};
 use crate::worker::FIRST_GENERATION;
 
 /// Episodes kept open; each holds two descriptors, and a process has 1,024 by default.
@@ -45,18 +45,22 @@ struct OpenEpisodes {
 }
 
 impl DirectSamples {
-    /// Scans the data sets of `options`, as a fill does before it writes.
+    /// Scans the data sets of `options`, as a fill does before it writes. Where a card scales by the
+    /// extremes of its data, they are those that `known` has of a data set of the name, else of these
+    /// files.
     ///
     /// # Errors
     /// As [`scan`]; or a data set cannot be opened.
     pub fn scan(
         options: &Options,
+        known: Option<&DataAbout>,
         stop: &StopFlag,
         watch: &(dyn Fn(Event<'_>) + Sync),
     ) -> Result<Self, ProducerError> {
         let mut sources = Sources::open(options)?;
         for source in &mut sources.list {
-            source.prepare(None, stop)?;
+            let known = known.and_then(|known| known.dataset(&source.spec.name)?.extremes.as_ref());
+            source.prepare(known, stop)?;
         }
         let plan = scan(&sources, options, &[], stop, watch)?;
         let statistics = plan.datasets().iter().map(|dataset| dataset.statistics.finish(&dataset.name));
@@ -72,6 +76,19 @@ impl DirectSamples {
     /// Digest of the plan: that of a buffer which is filled with the same options.
     pub fn digest(&self) -> String {
         self.plan.digest()
+    }
+
+    /// What is to be known of the data beside its samples.
+    pub fn about(&self) -> DataAbout {
+        let of = |(source, dataset): (&Source, &PlannedDataset)| DatasetAbout {
+            schema: source.dataset.schema().clone(),
+            card_name: source.spec.card.clone(),
+            card: TextFile { path: source.card.path().to_owned(), text: source.card.text().to_owned() },
+            extremes: source.extremes().cloned(),
+            statistics: dataset.statistics.finish(&dataset.name),
+        };
+        let datasets = self.sources.list.iter().zip(self.plan.datasets()).map(of).collect();
+        DataAbout::new(self.plan.samples(), self.plan.digest(), datasets)
     }
 
     /// A chunk whose slot 0 is sample number `sample`.

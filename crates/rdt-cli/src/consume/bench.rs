@@ -146,6 +146,7 @@ pub fn run(args: &Args, to_tensors: &mut ToTensors<'_>) -> anyhow::Result<Outcom
         is_complete: true,
         config: args.config.clone(),
         known_config: None,
+        known_data: None,
     })?;
     let source = source::open(&spec, Arc::default())?;
     let (ordered, batches) = batches(args, &source)?;

@@ -75,6 +75,7 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
         is_complete: args.holdout.holdout != 0.0,
         config: args.config.clone(),
         known_config: None,
+        known_data: None,
     })?;
     let source = source::open(&spec, Arc::default())?;
     let kind = args.order.of_chunks(source.buffer.as_ref().map(|buffer| buffer.manifest().chunk_size))?;

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
 
 use rdt_data::{ConfigChoice, DataError, Place, Source, SourceEvent, SourceSpec};
-use rdt_schema::Config;
+use rdt_schema::{Config, DataAbout};
 
 use crate::datasets::{DatasetFlags, config_file};
 use crate::exit::Usage;
@@ -38,6 +38,8 @@ pub struct Wanted<'a> {
     pub config: Option<PathBuf>,
     /// The configuration, known otherwise: it goes before that of a file.
     pub known_config: Option<Config>,
+    /// The data that a network was trained on, whose extremes go before those of files.
+    pub known_data: Option<DataAbout>,
 }
 
 impl SourceFlags {
@@ -101,7 +103,7 @@ impl DatasetFlags {
             }
         };
         let (datasets, lists) = self.specs(config_dir.as_deref())?;
-        let place = Place::Episodes(rdt_data::Episodes { datasets, lists });
+        let place = Place::Episodes(rdt_data::Episodes { datasets, lists, known: wanted.known_data });
         Ok(SourceSpec { place, config, is_complete: wanted.is_complete })
     }
 }

@@ -11,12 +11,13 @@ use rdt_schema::Setting;
 use rdt_schema::config::{LanguageEncoder as LanguageKind, VisionEncoder as VisionKind};
 use tch::{Device, Kind};
 
+use super::hugging_face::ModelFolder;
 use super::identity::Identity;
 use super::image::{ImageEncoder, RandomPatch};
 use super::language::{HashedWords, LanguageEncoder};
 use super::siglip::{SiglipConfig, SiglipVisionTower};
-use super::stored_images::StoredImages;
-use super::stored_language::StoredLanguage;
+use super::stored_images::{self, StoredImages};
+use super::stored_language::{self, StoredLanguage};
 use super::t5::T5Config;
 use super::t5_instructions::T5Instructions;
 use super::tokenizer::InstructionTokenizer;
@@ -57,20 +58,7 @@ impl EncoderFolders {
         if vision.encoder == VisionKind::RandomPatch {
             return Ok(Box::new(RandomPatch::new(vision, width, seed, device)?));
         }
-        let folder = given(
-            self.vision.as_deref(),
-            Setting::PRETRAINED_VISION_ENCODER,
-            "the folder of SigLIP (google/siglip-so400m-patch14-384)",
-            "model.vision.encoder",
-            "random_patch",
-        )?;
-        // Before the weights, which take a while.
-        let tower = SiglipConfig::read(folder)?;
-        same("model.img_token_dim", width, folder, "hidden_size", tower.hidden_size)?;
-        let side = i64::from(vision.image_size);
-        same("model.vision.image_size", side, folder, "image_size", tower.image_size)?;
-        let patch = i64::from(vision.patch_size);
-        same("model.vision.patch_size", patch, folder, "patch_size", tower.patch_size)?;
+        let folder = self.siglip(config)?;
         Ok(Box::new(SiglipVisionTower::open(folder, device, kind)?))
     }
 
@@ -93,6 +81,53 @@ impl EncoderFolders {
         if config.model.language.encoder == LanguageKind::HashedWords {
             return Ok(Box::new(HashedWords::new(width, most, seed, device)));
         }
+        let folder = self.t5(config)?;
+        Ok(Box::new(T5Instructions::open(folder, device, kind, most as usize)?))
+    }
+
+    /// Whether the encoders that `config` asks for can be opened, without reading their weights.
+    ///
+    /// # Errors
+    /// As of [`EncoderFolders::image_encoder`] and [`EncoderFolders::language_encoder`].
+    pub fn check(&self, config: &Config) -> Result<(), ModelError> {
+        let (vision, model) = (&config.model.vision, &config.model);
+        if let Some(buffer) = &self.stored_images {
+            stored_images::find(buffer, (vision.tokens_per_image(), model.img_token_dim))?;
+        } else if vision.encoder == VisionKind::Siglip {
+            ModelFolder::open(self.siglip(config)?)?;
+        }
+        if let Some(buffer) = &self.stored_language {
+            stored_language::find(buffer, model.lang_token_dim)?;
+        } else if model.language.encoder == LanguageKind::T5 {
+            let folder = self.t5(config)?;
+            InstructionTokenizer::open(folder, config.dataset.tokenizer_max_length as usize)?;
+            ModelFolder::open(folder)?;
+        }
+        Ok(())
+    }
+
+    /// The folder of SigLIP, whose sizes are the configured ones.
+    fn siglip(&self, config: &Config) -> Result<&Path, ModelError> {
+        let (vision, width) = (&config.model.vision, config.model.img_token_dim);
+        let folder = given(
+            self.vision.as_deref(),
+            Setting::PRETRAINED_VISION_ENCODER,
+            "the folder of SigLIP (google/siglip-so400m-patch14-384)",
+            "model.vision.encoder",
+            "random_patch",
+        )?;
+        let tower = SiglipConfig::read(folder)?;
+        same("model.img_token_dim", width, folder, "hidden_size", tower.hidden_size)?;
+        let side = i64::from(vision.image_size);
+        same("model.vision.image_size", side, folder, "image_size", tower.image_size)?;
+        let patch = i64::from(vision.patch_size);
+        same("model.vision.patch_size", patch, folder, "patch_size", tower.patch_size)?;
+        Ok(folder)
+    }
+
+    /// The folder of T5, whose width is the configured one.
+    fn t5(&self, config: &Config) -> Result<&Path, ModelError> {
+        let width = config.model.lang_token_dim;
         let folder = given(
             self.language.as_deref(),
             Setting::PRETRAINED_TEXT_ENCODER,
@@ -101,7 +136,7 @@ impl EncoderFolders {
             "hashed_words",
         )?;
         same("model.lang_token_dim", width, folder, "d_model", T5Config::read(folder)?.d_model)?;
-        Ok(Box::new(T5Instructions::open(folder, device, kind, most as usize)?))
+        Ok(folder)
     }
 
     /// Which image encoder is configured; none if it has trained weights and no folder of them was

@@ -35,24 +35,34 @@ impl StoredImages {
         (tokens, width): (i64, i64),
         encoder: Option<EncoderDigest>,
     ) -> Result<Self, ModelError> {
-        let embeddings = ImageEmbeddings::open(dir)?.ok_or_else(|| ModelError::Setting {
-            what: SETTING.to_string(),
-            found: format!("a buffer without embeddings of images, {}", dir.display()),
-            expected: format!("those that `rdt-consume embed --images --buffer {}` makes", dir.display()),
-        })?;
+        let embeddings = find(dir, (tokens, width))?;
         let header = embeddings.header();
-        let found = (i64::from(embeddings.tokens()), i64::from(header.width));
-        if found != (tokens, width) {
-            return Err(ModelError::Setting {
-                what: "model.vision and model.img_token_dim".into(),
-                found: format!("{tokens} tokens of {width} an image"),
-                expected: format!("{} of {}, as the embeddings in {} have", found.0, found.1, dir.display()),
-            });
-        }
         let folder = layout::image_embeddings(dir);
         refuse_another(&SETTING.to_string(), &folder, header, encoder, None)?;
         Ok(Self { tokens, width, element: header.element, encoder: header.encoder })
     }
+}
+
+/// The embeddings of images in the buffer at `dir`, of (tokens, width) an image.
+///
+/// # Errors
+/// There are none, they are damaged, or of another size.
+pub(super) fn find(dir: &Path, (tokens, width): (i64, i64)) -> Result<ImageEmbeddings, ModelError> {
+    let embeddings = ImageEmbeddings::open(dir)?.ok_or_else(|| ModelError::Setting {
+        what: SETTING.to_string(),
+        found: format!("a buffer without embeddings of images, {}", dir.display()),
+        expected: format!("those that `rdt-consume embed --images --buffer {}` makes", dir.display()),
+    })?;
+    let header = embeddings.header();
+    let found = (i64::from(embeddings.tokens()), i64::from(header.width));
+    if found != (tokens, width) {
+        return Err(ModelError::Setting {
+            what: "model.vision and model.img_token_dim".into(),
+            found: format!("{tokens} tokens of {width} an image"),
+            expected: format!("{} of {}, as the embeddings in {} have", found.0, found.1, dir.display()),
+        });
+    }
+    Ok(embeddings)
 }
 
 impl ImageEncoder for StoredImages {

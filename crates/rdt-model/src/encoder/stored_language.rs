@@ -42,25 +42,35 @@ impl StoredLanguage {
         device: Device,
         kind: Kind,
     ) -> Result<Self, ModelError> {
-        let missing = || ModelError::Setting {
-            what: SETTING.to_string(),
-            found: format!("a buffer without embeddings, {}", dir.display()),
-            expected: format!("those that `rdt-consume embed --buffer {}` makes", dir.display()),
-        };
-        let embeddings = LanguageEmbeddings::open(dir)?.ok_or_else(missing)?;
+        let embeddings = find(dir, width)?;
         let header = *embeddings.header();
-        if i64::from(header.width) != width {
-            return Err(ModelError::Setting {
-                what: "model.lang_token_dim".into(),
-                found: width.to_string(),
-                expected: format!("{}, the width of the embeddings in {}", header.width, dir.display()),
-            });
-        }
         let folder = layout::language_embeddings(dir);
         refuse_another(&SETTING.to_string(), &folder, &header, encoder, None)?;
         let (element, encoder) = (header.element, header.encoder);
         Ok(Self { embeddings: Mutex::new(embeddings), width, element, encoder, device, kind })
     }
+}
+
+/// The embeddings of instructions in the buffer at `dir`, of `width`.
+///
+/// # Errors
+/// There are none, they are damaged, or of another width.
+pub(super) fn find(dir: &Path, width: i64) -> Result<LanguageEmbeddings, ModelError> {
+    let missing = || ModelError::Setting {
+        what: SETTING.to_string(),
+        found: format!("a buffer without embeddings, {}", dir.display()),
+        expected: format!("those that `rdt-consume embed --buffer {}` makes", dir.display()),
+    };
+    let embeddings = LanguageEmbeddings::open(dir)?.ok_or_else(missing)?;
+    let header = *embeddings.header();
+    if i64::from(header.width) != width {
+        return Err(ModelError::Setting {
+            what: "model.lang_token_dim".into(),
+            found: width.to_string(),
+            expected: format!("{}, the width of the embeddings in {}", header.width, dir.display()),
+        });
+    }
+    Ok(embeddings)
 }
 
 impl LanguageEncoder for StoredLanguage {

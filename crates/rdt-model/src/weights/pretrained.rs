@@ -10,6 +10,7 @@ use rdt_schema::Setting;
 use tch::Tensor;
 
 use crate::error::ModelError;
+use crate::network::{NetworkShape, Rdt};
 use crate::parameters::ParameterLayout;
 use crate::weights::rdt_config;
 use crate::weights::tensor_file::TensorFile;
@@ -32,6 +33,15 @@ pub fn load(
     let file = find(path, config)?;
     TensorFile::open(&file)?.load(layout, "", flat)?;
     Ok(file)
+}
+
+/// Whether the weights at `path` fit `config`, without reading them.
+///
+/// # Errors
+/// As of [`load`].
+pub fn check(path: &Path, config: &Config) -> Result<(), ModelError> {
+    let (_, layout) = Rdt::new(NetworkShape::from_config(config))?;
+    TensorFile::open(&find(path, config)?)?.check(&layout, "")
 }
 
 fn find(path: &Path, config: &Config) -> Result<PathBuf, ModelError> {

@@ -11,7 +11,10 @@ use std::path::{Path, PathBuf};
 
 use rdt_consumer::BatchPosition;
 use rdt_model::ModelError;
-use rdt_model::checkpoint::{EMA, MODEL, TRAINER, write_json};
+use rdt_model::checkpoint::{
+    ABOUT, About, EMA, EncoderAbout, MODEL, TRAINER, carry_instructions, write_json,
+};
+use rdt_model::network::{NetworkShape, Rdt};
 use rdt_model::weights::rdt_config::rdt_config;
 use rdt_model::weights::tensor_file::{self, TensorFile};
 use rdt_schema::Config;
@@ -22,6 +25,7 @@ use serde_json::{Map, Value};
 use crate::error::TrainError;
 use crate::run::inputs::Inputs;
 use crate::run::settings::TrainSettings;
+use crate::run::train::{Data, Run};
 use crate::run::trainer::Trainer;
 
 const FORMAT_VERSION: u32 = 1;
@@ -51,7 +55,7 @@ struct TrainerState {
     progress: Progress,
     optimizer_updates: u64,
     ema_updates: u64,
-    /// What the run trains on, as [`crate::run::train::Run::data`] names it.
+    /// What the run trains on, as [`Data::name`] has it.
     data: String,
     /// How its batches are made.
     #[serde(default)]
@@ -60,17 +64,18 @@ struct TrainerState {
     config: Config,
 }
 
-/// Writes `checkpoint-<step>` into `folder` and removes the oldest others beyond the limit.
+/// Writes `checkpoint-<step>` into the run's folder and removes the oldest others beyond the limit.
 ///
 /// # Errors
 /// The folder cannot be written; an unfinished checkpoint is not visible as one.
 pub fn save(
-    folder: &Path,
+    run: &Run<'_>,
     trainer: &Trainer,
-    config: &Config,
-    (data, inputs): (&str, &Inputs),
+    data: &Data<'_>,
+    inputs: &Inputs,
     progress: Progress,
 ) -> Result<PathBuf, TrainError> {
+    let (folder, config) = (run.output_dir, run.config);
     let path = folder.join(format!("{PREFIX}{}", progress.step));
     let temporary = folder.join(format!(".{PREFIX}{}.partial", progress.step));
     remove(&temporary)?;
@@ -91,12 +96,16 @@ pub fn save(
         progress,
         optimizer_updates: trainer.optimizer().updates(),
         ema_updates: trainer.ema().updates(),
-        data: data.to_owned(),
+        data: data.name.to_owned(),
         inputs: inputs.clone(),
         settings: trainer.settings().clone(),
         config: config.clone(),
     };
     write_json(&temporary.join(TRAINER), &state)?;
+    write_json(&temporary.join(ABOUT), &about(run, data, inputs, progress.step))?;
+    if let Some(buffer) = &run.encoders.stored_language {
+        carry_instructions(buffer, &temporary)?;
+    }
     sync_folder(&temporary.join("ema"))?;
     sync_folder(&temporary)?;
     // One of the same step is there where a run went back to an older checkpoint.
@@ -112,6 +121,24 @@ pub fn save(
         }
     }
     Ok(path)
+}
+
+/// What a checkpoint says of itself.
+fn about(run: &Run<'_>, data: &Data<'_>, inputs: &Inputs, step: u64) -> About {
+    let model = &run.config.model;
+    let encoder = |name: Result<Value, serde_json::Error>, digest: &Option<String>| EncoderAbout {
+        name: name.ok().and_then(|name| Some(name.as_str()?.to_owned())).unwrap_or_default(),
+        digest: digest.clone(),
+    };
+    About {
+        written_by: format!("rdt-consume {}", env!("CARGO_PKG_VERSION")),
+        step,
+        config: run.config.clone(),
+        seed: run.settings.seed,
+        data: data.about.clone(),
+        image_encoder: encoder(serde_json::to_value(model.vision.encoder), &inputs.image_encoder),
+        language_encoder: encoder(serde_json::to_value(model.language.encoder), &inputs.language_encoder),
+    }
 }
 
 /// The knobs of the run that made a checkpoint.
@@ -139,46 +166,39 @@ fn read_state(path: &Path) -> Result<TrainerState, TrainError> {
     Ok(state)
 }
 
-/// Reads a checkpoint into `trainer`; besides the progress, returns the settings that changed
-/// since, one text each.
+/// Whether a run may go on from a checkpoint, as far as that can be told without its data and encoders;
+/// reads no weights.
 ///
 /// # Errors
-/// The checkpoint is not whole, of another network, or of a run whose seed, batch size,
-/// configuration, buffer or encoders differ, so that going on would not be the same run.
-pub fn load(
-    path: &Path,
-    trainer: &mut Trainer,
-    config: &Config,
-    (data, inputs): (&str, &Inputs),
-) -> Result<(Progress, Vec<String>), TrainError> {
+/// The checkpoint is not whole, of another network, or of a run whose seed, batch size, holdout or
+/// configuration differ, so that going on would not be the same run.
+pub(crate) fn check(path: &Path, run: &Run<'_>) -> Result<(), TrainError> {
     let state = read_state(path)?;
-    let settings = trainer.settings();
-    let saved = &state.settings;
+    check_run(path, &state, run)?;
+    let (_, layout) = Rdt::new(NetworkShape::from_config(run.config))?;
+    for (file, prefix) in [(MODEL, ""), (EMA, ""), (OPTIMIZER, FIRST_MOMENT), (OPTIMIZER, SECOND_MOMENT)] {
+        TensorFile::open(&path.join(file))?.check(&layout, prefix)?;
+    }
+    Ok(())
+}
+
+fn check_run(path: &Path, state: &TrainerState, run: &Run<'_>) -> Result<(), TrainError> {
+    let (saved, settings) = (&state.settings, run.settings);
     for (what, saved, given) in [
-        (Setting::SEED.to_string(), saved.seed.to_string(), settings.seed.to_string()),
+        (Setting::SEED, saved.seed.to_string(), settings.seed.to_string()),
         (
-            Setting::TRAIN_BATCH_SIZE.to_string(),
+            Setting::TRAIN_BATCH_SIZE,
             saved.train_batch_size.to_string(),
             settings.train_batch_size.to_string(),
         ),
-        (Setting::HOLDOUT.to_string(), saved.holdout.to_string(), settings.holdout.to_string()),
-        ("data".to_owned(), state.data.clone(), data.to_owned()),
+        (Setting::HOLDOUT, saved.holdout.to_string(), settings.holdout.to_string()),
     ] {
         if saved != given {
-            return Err(TrainError::setting(
-                what,
-                given,
-                format!(
-                    "{saved} as in the run of {}, so that each sample is seen once an epoch; or start a new \
-                     run in another {}",
-                    path.display(),
-                    Setting::OUTPUT_DIR
-                ),
-            ));
+            return Err(another_run(path, &what.to_string(), &saved, &given));
         }
     }
     let mut changed = Vec::new();
-    let old = &state.config;
+    let (old, config) = (&state.config, run.config);
     differences("common", &json(path, &old.common)?, &json(path, &config.common)?, &mut changed);
     differences("model", &json(path, &old.model)?, &json(path, &config.model)?, &mut changed);
     if let Some(Difference { key, saved, given }) = changed.into_iter().next() {
@@ -192,6 +212,40 @@ pub fn load(
                 Setting::OUTPUT_DIR
             ),
         ));
+    }
+    Ok(())
+}
+
+fn another_run(path: &Path, what: &str, saved: &str, given: &str) -> TrainError {
+    TrainError::setting(
+        what,
+        given,
+        format!(
+            "{saved} as in the run of {}, so that each sample is seen once an epoch; or start a new run in \
+             another {}",
+            path.display(),
+            Setting::OUTPUT_DIR
+        ),
+    )
+}
+
+/// Reads a checkpoint into `trainer`; besides the progress, returns the settings that changed
+/// since, one text each.
+///
+/// # Errors
+/// As of [`check`]; or its data or encoders are others.
+pub(crate) fn load(
+    path: &Path,
+    trainer: &mut Trainer,
+    run: &Run<'_>,
+    data: &Data<'_>,
+    inputs: &Inputs,
+) -> Result<(Progress, Vec<String>), TrainError> {
+    let state = read_state(path)?;
+    let (saved, settings) = (&state.settings, trainer.settings());
+    check_run(path, &state, run)?;
+    if state.data != data.name {
+        return Err(another_run(path, "data", &state.data, data.name));
     }
     inputs.check_encoders(&state.inputs, &path.display().to_string())?;
     let mut changed = Vec::new();

@@ -1,7 +1,7 @@
 //! How a run's batches are made, as its checkpoints record it, so that a resume with other inputs
 //! is not silent.
 //!
-//! What the data is has a name of its own ([`crate::run::train::Run::data`]). Here are the settings of
+//! What the data is has a name of its own ([`Data::name`]). Here are the settings of
 //! disturbance and delivery, which are the program's and only compared, and the two encoders.
 
 use rdt_buffer::embedding::EncoderDigest;
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::error::TrainError;
-use crate::run::train::Run;
+use crate::run::train::{Data, Run};
 
 /// The input side of a run. Empty in checkpoints from before it was recorded.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -28,11 +28,11 @@ impl Inputs {
     ///
     /// # Errors
     /// An encoder's folder or stored embeddings cannot be read.
-    pub(crate) fn of(run: &Run<'_>) -> Result<Self, TrainError> {
+    pub(crate) fn of(run: &Run<'_>, data: &Data<'_>) -> Result<Self, TrainError> {
         let (encoders, seed) = (run.encoders, run.settings.seed);
         let text = |digest: Option<EncoderDigest>| digest.map(|digest| digest.to_string());
         Ok(Self {
-            settings: run.inputs.clone(),
+            settings: data.inputs.clone(),
             image_encoder: text(encoders.image_identity(run.config, seed)?),
             language_encoder: text(encoders.language_identity(run.config, seed)?),
         })

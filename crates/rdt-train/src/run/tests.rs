@@ -11,7 +11,7 @@ use rdt_model::encoder::EncoderFolders;
 use rdt_model::images::HostImages;
 use rdt_model::random::{self, Stream};
 use rdt_model::weights::tensor_file::TensorFile;
-use rdt_schema::{Config, STATE_DIM};
+use rdt_schema::{Config, DataAbout, STATE_DIM};
 use serde_json::{Map, Value};
 use tch::Device;
 
@@ -22,8 +22,9 @@ use crate::run::checkpoint;
 use crate::run::log::metrics_log::StepRecord;
 use crate::run::schedule::{LearningRate, ScheduleKind};
 use crate::run::settings::{MixedPrecision, TrainSettings};
-use crate::run::train::{Ended, Event, Run, Start, train_ahead};
+use crate::run::train::{Data, Ended, Event, Run, Start, train_ahead};
 
+mod acting;
 mod ahead;
 mod resume;
 
@@ -146,6 +147,8 @@ struct Script<'a> {
     replaced: u64,
     /// Its numbers are read so many steps late, as on a GPU.
     steps_ahead: usize,
+    /// What is said of its data.
+    about: Option<&'a DataAbout>,
     /// Called with each line of the log.
     log: Option<&'a dyn Fn(&str)>,
 }
@@ -230,6 +233,7 @@ fn run_config(
     script: Script<'_>,
 ) -> Result<Ended, Box<dyn Error>> {
     let stop = AtomicBool::new(false);
+    let unknown = DataAbout::new(12, "0".repeat(32), Vec::new());
     let run = Run {
         config,
         settings,
@@ -239,14 +243,14 @@ fn run_config(
         encoders: &EncoderFolders::default(),
         pretrained: None,
         events: None,
-        data: "made up",
-        inputs: &script.inputs(),
         stop: &stop,
     };
     let batches = |start: BatchPosition, _: u64| {
         Ok(Made { config, script, next: start, is_stopped: false, bad: made_bad(script.replaced) })
     };
-    let ended = train_ahead(&run, script.steps_ahead, batches, None, &mut |event| match event {
+    let inputs = script.inputs();
+    let data = Data { name: "made up", about: script.about.unwrap_or(&unknown), inputs: &inputs };
+    let ended = train_ahead(&run, &data, script.steps_ahead, batches, None, &mut |event| match event {
         Event::Step(StepRecord { step, .. }) if Some(*step) == script.stop_after => {
             stop.store(true, Ordering::Relaxed);
         }

@@ -12,8 +12,9 @@ use std::time::Instant;
 use rdt_buffer::SampleId;
 use rdt_consumer::{BadSample, BatchPosition};
 use rdt_model::encoder::EncoderFolders;
-use rdt_schema::Config;
 use rdt_schema::Setting;
+use rdt_model::weights::pretrained;
+use rdt_schema::{Config, DataAbout};
 use serde_json::{Map, Value};
 use tch::Device;
 
@@ -26,7 +27,7 @@ use crate::run::lock::RunLock;
 use crate::run::log::event_file::EventFile;
 use crate::run::log::metrics_log::{MetricsLog, SampleRecord, StepRecord};
 use crate::run::micro_steps::{Cut, Gathered, gather};
-use crate::run::settings::TrainSettings;
+use crate::run::settings::{TrainSettings, check_ema};
 use crate::run::trainer::Trainer;
 use crate::run::underway::{Taken, Underway};
 
@@ -56,16 +57,41 @@ pub struct Run<'a> {
     pub start: Start,
     /// Where the frozen encoders are.
     pub encoders: &'a EncoderFolders,
-    /// Weights that a run at step 0 starts from, as [`rdt_model::weights::pretrained`] reads them.
+    /// Weights that a run at step 0 starts from, as [`pretrained`] reads them.
     pub pretrained: Option<&'a Path>,
     /// Folder in `output_dir` of TensorBoard's event files, if there are to be any.
     pub events: Option<&'a Path>,
-    /// Names what is trained on (number of samples, digest): a checkpoint resumes on the same.
-    pub data: &'a str,
-    /// How batches are made, by names of settings: a checkpoint lists what changed.
-    pub inputs: &'a Map<String, Value>,
     /// Set from outside to end at the last whole step.
     pub stop: &'a AtomicBool,
+}
+
+/// What a run is trained on, as its checkpoints keep it.
+#[derive(Debug)]
+pub struct Data<'a> {
+    /// Names it (number of samples, digest): a checkpoint resumes on the same.
+    pub name: &'a str,
+    /// What sampling and serving need to know of it.
+    pub about: &'a DataAbout,
+    /// How batches are made, by names of settings: a checkpoint lists what changed.
+    pub inputs: &'a Map<String, Value>,
+}
+
+impl Run<'_> {
+    /// Refuses what cannot be, before anything slow: reads no weights, opens no encoder and needs no
+    /// data. Says the same as [`train`] would later.
+    ///
+    /// # Errors
+    /// Settings out of range; an output folder with checkpoints under a new run, or a checkpoint that
+    /// this run cannot go on from; pretrained weights or encoders that are missing or do not fit.
+    pub fn check(&self) -> Result<(), TrainError> {
+        self.settings.check()?;
+        check_ema(&self.config.model.ema)?;
+        match starting_checkpoint(self)? {
+            Some(path) => checkpoint::check(&path, self)?,
+            None => self.pretrained.map_or(Ok(()), |path| pretrained::check(path, self.config))?,
+        }
+        Ok(self.encoders.check(self.config)?)
+    }
 }
 
 /// Sampling while training.
@@ -114,18 +140,20 @@ pub struct Ended {
 /// whole step is saved first.
 pub fn train<B: Batches>(
     run: &Run<'_>,
+    data: &Data<'_>,
     batches: impl FnOnce(BatchPosition, u64) -> Result<B, TrainError>,
     evaluation: Option<Evaluation<'_>>,
     tell: &mut dyn FnMut(Event<'_>),
 ) -> Result<Ended, TrainError> {
     // While the device works on a step, the host prepares the next one. The CPU is both.
     let steps_ahead = usize::from(run.device.is_cuda());
-    train_ahead(run, steps_ahead, batches, evaluation, tell)
+    train_ahead(run, data, steps_ahead, batches, evaluation, tell)
 }
 
 /// [`train`], reading a step's numbers when `steps_ahead` more have been handed to the device.
 pub(crate) fn train_ahead<B: Batches>(
     run: &Run<'_>,
+    data: &Data<'_>,
     steps_ahead: usize,
     batches: impl FnOnce(BatchPosition, u64) -> Result<B, TrainError>,
     evaluation: Option<Evaluation<'_>>,
@@ -140,14 +168,13 @@ pub(crate) fn train_ahead<B: Batches>(
     let start = starting_checkpoint(run)?;
     let mut trainer = Trainer::new(run.config, settings.clone(), run.device, run.encoders)?;
     trainer.describe().into_iter().for_each(|line| tell(Event::Note(line)));
-    let inputs = Inputs::of(run)?;
-    let made_of = (run.data, &inputs);
+    let inputs = Inputs::of(run, data)?;
     let mut progress = Progress::default();
     // The checkpoint of exactly where the run stands, if there is one.
     let mut saved: Option<PathBuf> = None;
     match start {
         Some(path) => {
-            let (at, changed) = checkpoint::load(&path, &mut trainer, run.config, made_of)?;
+            let (at, changed) = checkpoint::load(&path, &mut trainer, run, data, &inputs)?;
             progress = at;
             tell(Event::Note(format!("resuming from {} at step {}", path.display(), progress.step)));
             if !changed.is_empty() {
@@ -256,7 +283,7 @@ pub(crate) fn train_ahead<B: Batches>(
         // checkpoints
         if saves_now {
             log.flush()?;
-            let path = checkpoint::save(run.output_dir, &trainer, run.config, made_of, progress)?;
+            let path = checkpoint::save(run, &trainer, data, &inputs, progress)?;
             tell(Event::Note(format!("saved {}", path.display())));
             saved = Some(path);
         }
@@ -268,7 +295,7 @@ pub(crate) fn train_ahead<B: Batches>(
     // A step that is no number is not saved: steps that were handed over behind it are in the weights.
     settled?;
     log.flush()?;
-    let save = || checkpoint::save(run.output_dir, &trainer, run.config, made_of, progress);
+    let save = || checkpoint::save(run, &trainer, data, &inputs, progress);
     if let Some(error) = failure {
         // At step 0 there is nothing to lose, and the folder stays free for a fresh start.
         if saved.is_none() && progress.step > 0 {

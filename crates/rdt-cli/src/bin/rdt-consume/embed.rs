@@ -117,6 +117,7 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
         is_complete: false,
         config: args.config.clone(),
         known_config: None,
+        known_data: None,
     })?;
     let source = source::open(&spec, Arc::clone(&stop))?;
     let Some(buffer) = &source.buffer else { return Err(Usage::new("--buffer is missing")) };

@@ -1,6 +1,6 @@
 //! The flags of inputs that were encoded before: `--precomp-lang-embed`, `--precomp-img-embed`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rdt_cli::exit::Usage;
 use rdt_data::{Images, Place, SourceSpec};
@@ -30,14 +30,24 @@ impl PrecomputedFlags {
         }
     }
 
-    /// Where the encoders are, live or stored.
+    /// Where the encoders are, live or stored. Without a buffer, the embeddings of instructions are those
+    /// that a `checkpoint` carries.
     ///
     /// # Errors
     /// Wrong usage: stored embeddings without a buffer.
-    pub fn encoders(&self, live: &EncoderFlags, source: &SourceSpec) -> anyhow::Result<EncoderFolders> {
+    pub fn encoders(
+        &self,
+        live: &EncoderFlags,
+        source: &SourceSpec,
+        checkpoint: Option<&Path>,
+    ) -> anyhow::Result<EncoderFolders> {
         let mut encoders = EncoderFolders::from(live);
         if self.precomp_lang_embed {
-            encoders.stored_language = Some(buffer_dir("--precomp-lang-embed", source)?);
+            let dir = buffer_dir("--precomp-lang-embed", source);
+            encoders.stored_language = match checkpoint {
+                Some(checkpoint) if dir.is_err() => Some(checkpoint.to_owned()),
+                _ => Some(dir?),
+            };
         }
         if self.precomp_img_embed {
             encoders.stored_images = Some(buffer_dir("--precomp-img-embed", source)?);

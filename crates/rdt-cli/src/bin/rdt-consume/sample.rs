@@ -7,13 +7,10 @@ use std::sync::Arc;
 use rdt_cli::consume::source::{self, SourceFlags, Wanted, usage_or_failure};
 use rdt_cli::exit::{Outcome, Usage};
 use rdt_data::{BatchSpec, check_instructions};
-use rdt_model::checkpoint::{self, Which};
+use rdt_model::Actor;
+use rdt_model::checkpoint::{self, About};
 use rdt_model::device;
-use rdt_model::policy::Policy;
-use rdt_model::weights::tensor_file::TensorFile;
-use rdt_train::TrainError;
 use rdt_train::run::evaluate::{Evaluated, evaluate};
-use rdt_train::run::settings::TrainSettings;
 
 use super::export_weights::Weights;
 use super::inputs::PrecomputedFlags;
@@ -87,24 +84,29 @@ pub struct Args {
 /// # Errors
 /// The checkpoint or the buffer cannot be used, or the memory is not there.
 pub fn run(args: &Args) -> anyhow::Result<Outcome> {
+    let about = About::read(&args.checkpoint)?;
+    if about.is_none() {
+        eprintln!("{}", About::note_of_none(&args.checkpoint));
+    }
     let config = checkpoint::config(&args.checkpoint)?;
     let source = args.source.spec(Wanted {
         default_buffer: None,
         is_complete: true,
         config: None,
         known_config: Some(config.clone()),
+        known_data: about.map(|about| about.data),
     })?;
     args.sample.check()?;
-    let encoders = args.precomputed.encoders(&args.encoders, &source)?;
+    let encoders = args.precomputed.encoders(&args.encoders, &source, Some(&args.checkpoint))?;
     device::set_cpu_threads(None).map_err(Usage::from_error)?;
     let (device, why) = device::choose(args.device.into()).map_err(Usage::from_error)?;
     eprintln!("device: {} ({why})", if device.is_cuda() { "cuda" } else { "cpu" });
     let kind = rdt_train::run::settings::MixedPrecision::from(args.mixed_precision).kind();
-    // The untrained encoders are functions of the seed that the run had.
-    let TrainSettings { seed: run_seed, holdout: run_share, .. } =
-        rdt_train::run::checkpoint::settings(&args.checkpoint)?;
+    let share = match args.holdout {
+        Some(share) => share,
+        None => rdt_train::run::checkpoint::settings(&args.checkpoint)?.holdout,
+    };
     let images = args.precomputed.images(&config);
-    let share = args.holdout.unwrap_or(run_share);
     let spec = BatchSpec::evaluation(images, args.seed, args.sample.sample_batch_size, share);
     spec.check(&source).map_err(usage_or_failure)?;
     let source = source::open(&source, Arc::default())?;
@@ -113,16 +115,13 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     if args.precomputed.precomp_lang_embed {
         check_instructions(&source).map_err(usage_or_failure)?;
     }
-    let (policy, layout) =
-        Policy::new(&config, &encoders, run_seed, device, kind).map_err(super::train::usage_of_settings)?;
-    policy.describe().iter().for_each(|line| eprintln!("{line}"));
-    let flat = layout.zeros(device).map_err(TrainError::from)?;
-    TensorFile::open(&Which::from(args.weights).file(&args.checkpoint))?.load(&layout, "", &flat)?;
-    let weights = policy.weights(&layout, &flat)?;
+    let actor = Actor::open(&args.checkpoint, args.weights.into(), &encoders, device, kind)
+        .map_err(super::train::usage_of_settings)?;
+    actor.policy().describe().iter().for_each(|line| eprintln!("{line}"));
     let mut loader = batches.loader(Default::default(), None).map_err(usage_or_failure)?;
     let names = loader.dataset_names().to_vec();
     let Evaluated { figures, bad_samples } =
-        evaluate(&policy, &weights, &mut loader, args.sample.num_sample_batches, &names)?;
+        evaluate(actor.policy(), actor.weights(), &mut loader, args.sample.num_sample_batches, &names)?;
     bad_samples.iter().for_each(|bad| eprintln!("{bad}"));
     if args.json {
         println!("{}", serde_json::to_string(&figures)?);

@@ -18,7 +18,7 @@ use rdt_data::{BatchSpec, Batches, DataError, Evaluation, Source, check_instruct
 use rdt_model::{ModelError, device};
 use rdt_train::TrainError;
 use rdt_train::run::log::metrics_log::{Record, StepRecord};
-use rdt_train::run::train::{Ended, Event, Run, Start, train};
+use rdt_train::run::train::{Data, Ended, Event, Run, Start, train};
 use rdt_train::run::trainer::Trainer;
 
 mod flags;
@@ -46,21 +46,44 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
         is_complete: !args.follow.follow,
         config: args.config.clone(),
         known_config: None,
+        known_data: None,
     })?;
     let config = source.config().map_err(usage_or_failure)?;
     device::set_cpu_threads(args.cpu_threads).map_err(Usage::from_error)?;
     let (device, why) = device::choose(args.device.into()).map_err(Usage::from_error)?;
     let batches = args.batches(&config, device.is_cuda())?;
     batches.check(&source).map_err(usage_or_failure)?;
-    let encoders = args.precomputed.encoders(&args.encoders, &source)?;
+    let encoders = args.precomputed.encoders(&args.encoders, &source, None)?;
     if args.sample_period > 0 {
         args.sample.check()?;
     }
+    // How many steps epochs come to is not known yet.
+    let asked = settings(args, args.max_train_steps.unwrap_or(1)).map_err(Usage::from_error)?;
+    let run = Run {
+        config: &config,
+        settings: &asked,
+        device,
+        output_dir: &args.output_dir,
+        start: match &args.resume_from_checkpoint {
+            None => Start::Fresh,
+            Some(word) if word == Path::new("latest") => Start::Latest,
+            Some(path) => Start::Checkpoint(path.clone()),
+        },
+        encoders: &encoders,
+        pretrained: args.pretrained_model_name_or_path.as_deref(),
+        events: match args.report_to {
+            ReportTo::None => None,
+            _ => Some(args.logging_dir.as_path()),
+        },
+        stop: &stop,
+    };
+    run.check().map_err(usage_of_settings)?;
 
     // The data.
     let source = source::open(&source, Arc::clone(&stop))?;
     let batches = batches.prepare(&source).map_err(usage_or_failure)?;
-    let settings = settings(args, batches.samples()).map_err(Usage::from_error)?;
+    let settings = settings(args, args.steps(batches.samples())).map_err(Usage::from_error)?;
+    let run = Run { settings: &settings, ..run };
     let data = &batches.name();
     eprintln!("device: {} ({why})", if device.is_cuda() { "cuda" } else { "cpu" });
     eprintln!("data: {data}, {} loader threads", batches.spec().workers.threads);
@@ -77,26 +100,7 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     }
 
     let inputs = inputs_record::record(args, &batches.spec().disturbance, batches.delivery());
-    let run = Run {
-        config: &config,
-        settings: &settings,
-        device,
-        output_dir: &args.output_dir,
-        start: match &args.resume_from_checkpoint {
-            None => Start::Fresh,
-            Some(word) if word == Path::new("latest") => Start::Latest,
-            Some(path) => Start::Checkpoint(path.clone()),
-        },
-        encoders: &encoders,
-        pretrained: args.pretrained_model_name_or_path.as_deref(),
-        events: match args.report_to {
-            ReportTo::None => None,
-            _ => Some(args.logging_dir.as_path()),
-        },
-        data,
-        inputs: &inputs,
-        stop: &stop,
-    };
+    let data = Data { name: data, about: &source.about, inputs: &inputs };
     let progress = Progress::new("training", settings.max_train_steps, "steps");
     let evaluated = evaluated(args, &batches, &source).map_err(usage_or_failure)?;
     let mut figures = |trainer: &Trainer| {
@@ -109,6 +113,7 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     let evaluation = period.map(|period| rdt_train::run::train::Evaluation { period, figures: &mut figures });
     let ended = train(
         &run,
+        &data,
         |start, micro_steps| batches.loader(start, Some(micro_steps)).map_err(TrainError::data),
         evaluation,
         &mut |event| match event {

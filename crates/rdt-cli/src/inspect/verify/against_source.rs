@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use rdt_buffer::{Buffer, ChunkId, ManifestDataset};
 use rdt_chunk::{FrameStorage, ImageCodec, SampleView};
 use rdt_episode::{Dataset, Episode, Verdict, flatten};

@@ -37,10 +37,24 @@ fn the_limit_never_takes_the_checkpoint_just_saved() -> TestResult {
     let folder = tempfile::tempdir()?;
     let config = tiny()?;
     let knobs = TrainSettings { checkpoints_total_limit: Some(2), ..settings(8) };
-    let trainer = crate::run::trainer::Trainer::new(&config, knobs, Device::Cpu, &EncoderFolders::default())?;
+    let encoders = EncoderFolders::default();
+    let trainer = crate::run::trainer::Trainer::new(&config, knobs.clone(), Device::Cpu, &encoders)?;
+    let (about, inputs) = (DataAbout::new(12, "0".repeat(32), Vec::new()), Map::new());
+    let data = Data { name: "made up", about: &about, inputs: &inputs };
+    let run = Run {
+        config: &config,
+        settings: &knobs,
+        device: Device::Cpu,
+        output_dir: folder.path(),
+        start: Start::Fresh,
+        encoders: &encoders,
+        pretrained: None,
+        events: None,
+        stop: &AtomicBool::new(false),
+    };
     for step in [6, 8, 5] {
         let progress = checkpoint::Progress { step, ..Default::default() };
-        checkpoint::save(folder.path(), &trainer, &config, ("made up", &Inputs::default()), progress)?;
+        checkpoint::save(&run, &trainer, &data, &Inputs::default(), progress)?;
     }
     let steps: Vec<_> = checkpoint::list(folder.path())?.into_iter().map(|(step, _)| step).collect();
     assert_eq!(steps, [5, 8]);

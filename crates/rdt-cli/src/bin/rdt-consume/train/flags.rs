@@ -301,19 +301,23 @@ impl Args {
         })
     }
 
+    /// Optimiser steps over so many samples.
+    pub(super) fn steps(&self, samples: u64) -> u64 {
+        let epochs = || self.length(samples).of_epochs(self.num_train_epochs).steps;
+        self.max_train_steps.unwrap_or_else(epochs)
+    }
+
     /// How long the run is over so many samples.
     fn length(&self, samples: u64) -> Length {
         Length::new(samples, self.train_batch_size, self.gradient_accumulation_steps)
     }
 }
 
-/// The trainer's knobs for a buffer of `samples`.
+/// The trainer's knobs for a run of so many steps.
 ///
 /// # Errors
 /// One is out of its range.
-pub(super) fn settings(args: &Args, samples: u64) -> Result<TrainSettings, TrainError> {
-    let epochs = || args.length(samples).of_epochs(args.num_train_epochs).steps;
-    let total_steps = args.max_train_steps.unwrap_or_else(epochs);
+pub(super) fn settings(args: &Args, total_steps: u64) -> Result<TrainSettings, TrainError> {
     let scale = match args.scale_lr {
         true => args.gradient_accumulation_steps as f64 * f64::from(args.train_batch_size),
         false => 1.0,
@@ -421,7 +425,7 @@ mod tests {
             let line =
                 ["x", "--buffer", "b", "--train-batch-size", "2", "--gradient-accumulation-steps", "4"];
             let args = Program::parse_from([&line[..], more].concat()).args;
-            Ok((settings(&args, samples)?.max_train_steps, epochs_note(&args, samples)))
+            Ok((settings(&args, args.steps(samples))?.max_train_steps, epochs_note(&args, samples)))
         };
         // 11 batches are 2 steps of 4; three passes of them are 8 steps.
         let (steps, note) = at(21, &[])?;

@@ -4,6 +4,7 @@ use anyhow::Result;
 
 use crate::steps::{run, say};
 use crate::toolchain::Toolchain;
+use crate::{direction, words};
 
 /// Runs all tests of the workspace, documentation examples included.
 pub fn test(tools: &Toolchain, arguments: &[String]) -> Result<()> {
@@ -11,10 +12,13 @@ pub fn test(tools: &Toolchain, arguments: &[String]) -> Result<()> {
     run(tools.cargo().args(["test", "--workspace"]).args(arguments))
 }
 
-/// Formatting, clippy and documentation, warnings denied.
+/// Formatting, searches, clippy and documentation, warnings denied.
 pub fn all(tools: &Toolchain) -> Result<()> {
     say("checking the formatting");
     run(tools.cargo().args(["fmt", "--all", "--check"]))?;
+    say("checking the direction of crates, and words in the wrong place");
+    direction::check(tools)?;
+    words::check()?;
     say("checking with clippy");
     run(tools.cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
     say("checking the documentation");

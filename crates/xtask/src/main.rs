@@ -6,8 +6,10 @@
 
 mod check;
 mod demo;
+mod direction;
 mod steps;
 mod toolchain;
+mod words;
 
 use std::process::ExitCode;
 
@@ -17,7 +19,8 @@ cargo xtask TASK
   demo [DIR]   produce from the sample episodes, show the buffer, train a small network;
                everything it makes goes to DIR (default: target/demo)
   test [ARGS]  run all tests; ARGS go to cargo test
-  check        formatting, clippy and documentation, warnings denied
+  check        formatting, the direction of crates, words in the wrong place, clippy and documentation,
+               warnings denied
   setup        only install what the build needs (libtorch and cmake, into the user's cache)
   env          print the environment of the build; for plain cargo commands:
                  eval \"$(cargo xtask env)\"

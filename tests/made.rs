@@ -10,7 +10,7 @@ use hdf5::types::{VarLenArray, VarLenUnicode};
 use crate::support::{Run, buf, produce};
 
 /// The card of the data set.
-pub const CARD: &str = "
+pub(crate) const CARD: &str = "
 control_freq: 20
 files: '*.hdf5'
 episodes: data/demo_*
@@ -39,7 +39,7 @@ const SIDE: usize = 8;
 
 /// How frames are stored.
 #[derive(Clone)]
-pub enum Rgb {
+pub(crate) enum Rgb {
     /// Raw pixels, gzip, a frame a chunk.
     Raw,
     /// JPEG of one step each, the same but for these.
@@ -50,7 +50,7 @@ pub enum Rgb {
 
 /// An episode, right as it is made by default.
 #[derive(Clone)]
-pub struct Episode {
+pub(crate) struct Episode {
     /// Rows of the states.
     pub steps: usize,
     /// Rows of the actions.
@@ -73,7 +73,7 @@ pub struct Episode {
 
 impl Episode {
     /// A right episode.
-    pub fn of(steps: usize) -> Self {
+    pub(crate) fn of(steps: usize) -> Self {
         Self {
             steps,
             action_steps: steps,
@@ -135,7 +135,7 @@ impl Episode {
 }
 
 /// A whole JPEG of 16 x 16 pixels, another one for each frame.
-pub fn jpeg(frame: usize) -> Vec<u8> {
+pub(crate) fn jpeg(frame: usize) -> Vec<u8> {
     let pixels: Vec<u8> = (0..16 * 16 * 3).map(|i| (i * (frame + 3) + i / 48) as u8).collect();
     let image = turbojpeg::Image {
         pixels: &pixels[..],
@@ -148,13 +148,13 @@ pub fn jpeg(frame: usize) -> Vec<u8> {
 }
 
 /// A folder with a card and a data set, and where buffers may go.
-pub struct Place {
+pub(crate) struct Place {
     folder: tempfile::TempDir,
 }
 
 impl Place {
     /// A card and no episodes.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let place = Self { folder: tempfile::tempdir().expect("a folder") };
         fs::create_dir(place.path("data")).expect("a folder");
         fs::write(place.path("card.yaml"), CARD).expect("a card");
@@ -162,12 +162,12 @@ impl Place {
     }
 
     /// A path below the folder.
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// Writes `data/FILE`.
-    pub fn file(&self, name: &str, episodes: &[Episode]) -> &Self {
+    pub(crate) fn file(&self, name: &str, episodes: &[Episode]) -> &Self {
         let file = crate::support::hdf5_files().create(self.path("data").join(name)).expect("an HDF5 file");
         for (index, episode) in episodes.iter().enumerate() {
             episode.write(&file, index).expect("an episode");
@@ -176,7 +176,7 @@ impl Place {
     }
 
     /// Overwrites the compressed bytes of one frame: only reading the frame shows it.
-    pub fn corrupt_frame(&self, name: &str, episode: usize, frame: usize) {
+    pub(crate) fn corrupt_frame(&self, name: &str, episode: usize, frame: usize) {
         let path = self.path("data").join(name);
         let (at, bytes) = {
             let file = crate::support::hdf5_files().open(&path).expect("an HDF5 file");
@@ -190,26 +190,26 @@ impl Place {
     }
 
     /// Fills `buffer` from `data` by `card.yaml`.
-    pub fn fill(&self, buffer: &str, more: &[&str]) -> Run {
+    pub(crate) fn fill(&self, buffer: &str, more: &[&str]) -> Run {
         let dataset = format!("robot:{}={}", self.path("card.yaml").display(), self.path("data").display());
         let at = self.path(buffer).display().to_string();
         produce([&["--fill-up", "--dataset", &dataset, "--buffer", &at, "--n-workers", "2"], more].concat())
     }
 
     /// Runs `rdt-buf` on `buffer`.
-    pub fn buf(&self, command: &str, buffer: &str, more: &[&str]) -> Run {
+    pub(crate) fn buf(&self, command: &str, buffer: &str, more: &[&str]) -> Run {
         let at = self.path(buffer).display().to_string();
         buf([&[command, &at], more].concat())
     }
 }
 
 /// Sets `data/FILE` aside from what HDF5 can say: any bytes.
-pub fn write_bytes(place: &Place, name: &str, bytes: &[u8]) {
+pub(crate) fn write_bytes(place: &Place, name: &str, bytes: &[u8]) {
     fs::write(place.path("data").join(name), bytes).expect("a file");
 }
 
 /// Copies a folder with all that is in it.
-pub fn copy_folder(from: &Path, to: &Path) {
+pub(crate) fn copy_folder(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("a folder");
     for entry in fs::read_dir(from).expect("a folder") {
         let entry = entry.expect("an entry");

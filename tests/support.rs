@@ -7,18 +7,18 @@ use std::process::{Command, Output};
 use serde_json::Value;
 
 /// The sample episodes in the repository.
-pub fn sample_data() -> PathBuf {
+pub(crate) fn sample_data() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data")
 }
 
 /// The root of the repository.
-pub fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
 /// What a program printed and how it ended.
 #[derive(Debug)]
-pub struct Run {
+pub(crate) struct Run {
     /// Exit code; `None` if a signal ended it.
     pub code: Option<i32>,
     /// Standard output.
@@ -30,20 +30,20 @@ pub struct Run {
 impl Run {
     /// Fails the test, showing everything printed, unless the program ended with `code`.
     #[track_caller]
-    pub fn expect(self, code: i32) -> Self {
+    pub(crate) fn expect(self, code: i32) -> Self {
         assert_eq!(self.code, Some(code), "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
         self
     }
 
     /// Standard output as JSON.
     #[track_caller]
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error} in\n{}", self.stdout))
     }
 
     /// Fails the test unless standard error holds each of `words`.
     #[track_caller]
-    pub fn says(self, words: &[&str]) -> Self {
+    pub(crate) fn says(self, words: &[&str]) -> Self {
         for word in words {
             assert!(self.stderr.contains(word), "`{word}` is not said in:\n{}", self.stderr);
         }
@@ -62,27 +62,27 @@ impl From<Output> for Run {
 }
 
 /// `rdt-produce` with arguments, not yet started.
-pub fn produce_command<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Command {
+pub(crate) fn produce_command<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Command {
     command(env!("CARGO_BIN_EXE_rdt-produce"), args)
 }
 
 /// Runs `rdt-produce`.
-pub fn produce<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Run {
+pub(crate) fn produce<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Run {
     run(produce_command(args))
 }
 
 /// Runs `rdt-buf`.
-pub fn buf<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Run {
+pub(crate) fn buf<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Run {
     run(command(env!("CARGO_BIN_EXE_rdt-buf"), args))
 }
 
 /// `rdt-consume` with arguments, not yet started.
-pub fn consume_command<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Command {
+pub(crate) fn consume_command<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Command {
     command(env!("CARGO_BIN_EXE_rdt-consume"), args)
 }
 
 /// Runs `rdt-consume`.
-pub fn consume<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Run {
+pub(crate) fn consume<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Run {
     run(consume_command(args))
 }
 
@@ -93,13 +93,13 @@ fn command<S: AsRef<OsStr>>(program: &str, args: impl IntoIterator<Item = S>) ->
 }
 
 /// Runs a command to its end.
-pub fn run(mut command: Command) -> Run {
+pub(crate) fn run(mut command: Command) -> Run {
     command.output().unwrap_or_else(|error| panic!("cannot start {command:?}: {error}")).into()
 }
 
 /// Fills `buffer` with the LIBERO sample episodes (168 samples), `more` arguments added.
 #[track_caller]
-pub fn fill_libero(buffer: &Path, more: &[&str]) -> Run {
+pub(crate) fn fill_libero(buffer: &Path, more: &[&str]) -> Run {
     let dataset = format!("libero={}", sample_data().join("libero").display());
     let buffer = buffer.display().to_string();
     let mut args = vec!["--fill-up", "--dataset", &dataset, "--buffer", &buffer];
@@ -109,7 +109,7 @@ pub fn fill_libero(buffer: &Path, more: &[&str]) -> Run {
 
 /// How tests open HDF5 files: without the library's lock, which would live on in a program
 /// that another test starts while the file is open.
-pub fn hdf5_files() -> hdf5::FileBuilder {
+pub(crate) fn hdf5_files() -> hdf5::FileBuilder {
     let mut builder = hdf5::File::with_options();
     builder.with_fapl(|list| list.file_locking(false));
     builder

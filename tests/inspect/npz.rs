@@ -2,7 +2,7 @@
 
 /// An array of an archive.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Array {
+pub(super) struct Array {
     /// Name without `.npy`.
     pub name: String,
     /// NumPy's `descr`.
@@ -14,7 +14,7 @@ pub struct Array {
 }
 
 /// The arrays in the order of the archive's directory.
-pub fn read(bytes: &[u8]) -> Vec<Array> {
+pub(super) fn read(bytes: &[u8]) -> Vec<Array> {
     let u16_at = |at: usize| usize::from(u16::from_le_bytes([bytes[at], bytes[at + 1]]));
     let u32_at = |at: usize| u16_at(at) + (u16_at(at + 2) << 16);
     let end = bytes.len() - 22;

@@ -30,17 +30,17 @@ const SIDE: usize = 8;
 const EPISODES: usize = 5;
 
 /// The byte that the frame of a step is made of.
-pub fn level(episode: usize, step: usize) -> u8 {
+pub(super) fn level(episode: usize, step: usize) -> u8 {
     (episode * 37 + step * 11) as u8
 }
 
 /// Steps of an episode.
-pub fn steps(episode: usize) -> usize {
+pub(super) fn steps(episode: usize) -> usize {
     20 + (episode * 13) % 60
 }
 
 /// Writes `files` files and the card into `folder`; returns the arguments that name them.
-pub fn write(folder: &Path, name: &str, files: usize) -> String {
+pub(super) fn write(folder: &Path, name: &str, files: usize) -> String {
     let data = folder.join(name);
     fs::create_dir_all(&data).expect("a folder");
     let card = folder.join("card.yaml");
@@ -69,7 +69,7 @@ fn write_file(data: &Path, file: usize) -> hdf5::Result<PathBuf> {
 }
 
 /// The number of the episode that a sample names.
-pub fn episode(source: &str, key: &str) -> usize {
+pub(super) fn episode(source: &str, key: &str) -> usize {
     let number = |text: &str| text.chars().filter(char::is_ascii_digit).collect::<String>().parse::<usize>();
     let file = number(source.strip_suffix(".hdf5").expect("an HDF5 file")).expect("a number");
     100 * file + number(key).expect("a number")

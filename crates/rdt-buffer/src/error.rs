@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use rdt_schema::Setting;
+
 use crate::id::ChunkId;
 
 /// A buffer that cannot be read or written.
@@ -68,8 +70,9 @@ pub enum BufferError {
     },
     /// Another producer works on this buffer.
     #[error(
-        "{} is being produced by process {holder}; wait for it, stop it, or give another --buffer",
-        dir.display()
+        "{} is being produced by process {holder}; wait for it, stop it, or give another {}",
+        dir.display(),
+        Setting::BUFFER
     )]
     Locked {
         /// The buffer.
@@ -231,8 +234,8 @@ pub enum BufferError {
     },
     /// Chunks of the buffer are being replaced.
     #[error(
-        "{} is being refilled by process {holder}, so it has no static order; follow it with --follow, \
-         or stop the producer first", dir.display()
+        "{} is being refilled by process {holder}, so it has no static order; follow it with {}, \
+         or stop the producer first", dir.display(), Setting::FOLLOW
     )]
     BeingRefilled {
         /// The buffer.
@@ -243,7 +246,7 @@ pub enum BufferError {
     /// A buffer that cannot be written cannot be followed.
     #[error(
         "cannot follow {}: what is consumed is marked in the buffer, and it cannot be written; \
-         leave out --follow to read it in the static order, or copy it to a disk", dir.display()
+         leave out {} to read it in the static order, or copy it to a disk", dir.display(), Setting::FOLLOW
     )]
     CannotFollow {
         /// The buffer.
@@ -260,7 +263,7 @@ pub enum BufferError {
         dir: PathBuf,
     },
     /// A live buffer is to have more chunks than a process can map.
-    #[error("{}: {found} chunks, expected at most {most} in a live buffer; take a larger --chunk-size", dir.display())]
+    #[error("{}: {found} chunks, expected at most {most} in a live buffer; take a larger {}", dir.display(), Setting::CHUNK_SIZE)]
     TooManyLiveChunks {
         /// The buffer.
         dir: PathBuf,
@@ -333,10 +336,10 @@ fn remedy(error: &std::io::Error) -> &'static str {
     use std::io::ErrorKind;
     match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
-            "make room or give a --buffer elsewhere; what is published stays whole, \
+            "make room, or put the buffer elsewhere; what is published stays whole, \
              and the same command continues from there"
         }
-        ErrorKind::ReadOnlyFilesystem => "the file system is read-only: give a --buffer elsewhere",
+        ErrorKind::ReadOnlyFilesystem => "the file system is read-only: put the buffer elsewhere",
         ErrorKind::PermissionDenied => "check the permissions of the folder",
         ErrorKind::NotFound => "check the path",
         ErrorKind::NotADirectory => "a part of the path is a file: give another path",

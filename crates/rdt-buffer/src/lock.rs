@@ -154,7 +154,7 @@ pub(crate) fn refuse_foreign_folder(dir: &Path) -> Result<(), BufferError> {
         Some(name) => Err(BufferError::NotABuffer {
             dir: dir.to_owned(),
             found: format!("it holds {name} and no manifest"),
-            remedy: "give an empty or a new directory as --buffer",
+            remedy: "give an empty or a new directory",
         }),
     }
 }

@@ -12,7 +12,7 @@ use crate::error::ConsumerError;
 /// # Errors
 /// Images of another size, or images that are altered although
 /// [`Disturbance::alter_prepared_images`] does not allow it.
-pub fn check(
+pub(crate) fn check(
     frame_size: Option<u32>,
     side: Option<usize>,
     disturbance: &Disturbance,

@@ -105,6 +105,24 @@ impl SourceSpec {
         }
     }
 
+    /// Refuses a place that is not there, without looking at any sample.
+    ///
+    /// # Errors
+    /// It is no buffer; a path or a card of a data set is not there.
+    pub fn check(&self) -> Result<(), DataError> {
+        match &self.place {
+            Place::Buffer(dir) => Ok(Manifest::read(dir).map(drop)?),
+            #[cfg(feature = "hdf5")]
+            Place::Episodes(episodes) => {
+                let dir = match &self.config {
+                    ConfigChoice::File(file) => file.path.parent().filter(|dir| dir.is_dir()),
+                    _ => None,
+                };
+                Ok(rdt_producer::Sources::check(&episodes.datasets, dir)?)
+            }
+        }
+    }
+
     /// Opens the buffer, or scans the files, until `stop` is set.
     ///
     /// # Errors

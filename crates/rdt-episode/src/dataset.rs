@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use rdt_schema::card::Mapping;
 use rdt_schema::card::{CardConversion, ColumnExtremes, Extremes};
-use rdt_schema::{ActionSource, Config, DatasetCard, DatasetSchema};
+use rdt_schema::{ActionSource, Config, DatasetCard, DatasetSchema, Setting};
 
 use crate::source_file::{SourceFile, inside};
 use crate::{EpisodeError, files};
@@ -47,7 +47,7 @@ impl Dataset {
                 root,
                 "nothing that can be read",
                 format!("the files of data set {name}"),
-                "check the path given with --dataset or --data-root",
+                format!("check the path given with {} or {}", Setting::DATASET, Setting::DATA_ROOT),
             )
             .caused_by(cause)
         })?;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use rdt_buffer::BufferError;
 use rdt_chunk::ChunkError;
 use rdt_episode::EpisodeError;
-use rdt_schema::{Omission, SchemaError};
+use rdt_schema::{Omission, SchemaError, Setting};
 
 /// A fill that cannot start or go on. A bad episode is none: it is skipped and named.
 #[derive(Debug, thiserror::Error)]
@@ -53,7 +53,7 @@ pub enum ProducerError {
     /// The buffer was begun with other settings.
     #[error(
         "{} was begun with other settings: {what} was {was}, is now {now}; \
-         run it with the former, give another --buffer, or remove the directory", dir.display()
+         run it with the former, give another {}, or remove the directory", dir.display(), Setting::BUFFER
     )]
     OtherSettings {
         /// The buffer.
@@ -68,8 +68,9 @@ pub enum ProducerError {
     /// Source files are not what they were when the fill began.
     #[error(
         "the files of data set {dataset} have changed since the fill of {} began: {change}; \
-         put them back as they were, give another --buffer, or remove the directory to fill anew",
-        dir.display()
+         put them back as they were, give another {}, or remove the directory to fill anew",
+        dir.display(),
+        Setting::BUFFER
     )]
     SourceChanged {
         /// The buffer.
@@ -81,8 +82,10 @@ pub enum ProducerError {
     },
     /// The buffer is a live one.
     #[error(
-        "{} is a live buffer, which is refilled and not filled once; add --follow, or give another --buffer",
-        dir.display()
+        "{} is a live buffer, which is refilled and not filled once; add {}, or give another {}",
+        dir.display(),
+        Setting::FOLLOW,
+        Setting::BUFFER
     )]
     IsLive {
         /// The buffer.
@@ -90,8 +93,10 @@ pub enum ProducerError {
     },
     /// There is nothing to refill.
     #[error(
-        "{}: --follow replaces what was consumed, and there is no buffer yet; add --fill-up to make one",
-        dir.display()
+        "{}: {} replaces what was consumed, and there is no buffer yet; add {} to make one",
+        dir.display(),
+        Setting::FOLLOW,
+        Setting::FILL_UP
     )]
     NothingToFollow {
         /// The buffer.
@@ -125,8 +130,11 @@ pub enum ProducerError {
     },
     /// The plan needs more chunks than allowed.
     #[error(
-        "--num-chunks is {limit}, but {samples} samples need {needed} chunks of {chunk_size}; \
-         leave --num-chunks out, raise --chunk-size, or use --follow, which replaces consumed samples"
+        "{0} is {limit}, but {samples} samples need {needed} chunks of {chunk_size}; \
+         leave {0} out, raise {1}, or use {2}, which replaces consumed samples",
+        Setting::NUM_CHUNKS,
+        Setting::CHUNK_SIZE,
+        Setting::FOLLOW
     )]
     TooFewChunks {
         /// Chunks allowed.
@@ -140,7 +148,8 @@ pub enum ProducerError {
     },
     /// More samples than chunk numbers allow.
     #[error(
-        "{samples} samples need {needed} chunks of {chunk_size}, at most 4294967295 are possible; raise --chunk-size"
+        "{samples} samples need {needed} chunks of {chunk_size}, at most 4294967295 are possible; raise {}",
+        Setting::CHUNK_SIZE
     )]
     TooManyChunks {
         /// Samples planned.

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use rdt_buffer::ProducerLock;
 use rdt_buffer::live::{LiveWriter, Shard};
 use rdt_buffer::storage::{Disk, Storage};
-use rdt_schema::{DatasetSchema, Omission};
+use rdt_schema::{DatasetSchema, Omission, Setting};
 use serde::Serialize;
 
 use crate::error::ProducerError;
@@ -94,25 +94,26 @@ impl FollowOptions {
     /// # Errors
     /// The first such value.
     pub fn check(&self) -> Result<(), ProducerError> {
-        let wrong = |argument: &str, found: String, expected: &str| {
-            Err(ProducerError::Argument { argument: argument.into(), found, expected: expected.into() })
+        let wrong = |argument: &dyn std::fmt::Display, found: String, expected: &str| {
+            Err(ProducerError::Argument { argument: argument.to_string(), found, expected: expected.into() })
         };
         if !(self.refill_at > 0.0 && self.refill_at <= 1.0) {
-            return wrong("--refill-at", self.refill_at.to_string(), "above 0, at most 1");
+            return wrong(&Setting::REFILL_AT, self.refill_at.to_string(), "above 0, at most 1");
         }
         if self.options.sampling == Sampling::Random {
-            return wrong(
-                "--sampling",
-                "random".into(),
-                "all with --follow: the stream draws episodes by weight",
-            );
+            let expected = format!("all with {}: the stream draws episodes by weight", Setting::FOLLOW);
+            return wrong(&Setting::SAMPLING, "random".into(), &expected);
         }
         if self.shard.count() > u32::from(u16::MAX) {
-            return wrong("--shard", self.shard.to_string(), "at most 65535 shards");
+            return wrong(&Setting::SHARD, self.shard.to_string(), "at most 65535 shards");
         }
         let weights = self.options.datasets.iter().map(|spec| spec.weight);
         if weights.clone().any(|weight| !weight.is_finite() || weight < 0.0) || weights.sum::<f64>() <= 0.0 {
-            return wrong("the weights of the data sets", "not usable".into(), "numbers from 0, one above 0");
+            return wrong(
+                &"the weights of the data sets",
+                "not usable".into(),
+                "numbers from 0, one above 0",
+            );
         }
         Ok(())
     }

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
 use rdt_buffer::{FORMAT_VERSION, Manifest, ManifestDataset, SpreadSettings, manifest};
-use rdt_schema::Omission;
 use rdt_schema::TextFile;
+use rdt_schema::{Omission, Setting};
 
 use crate::error::ProducerError;
 use crate::options::Options;
@@ -68,25 +68,29 @@ pub(crate) fn check_settings(
     options: &Options,
     sources: &Sources,
 ) -> Result<(), ProducerError> {
-    let differ = |what: &str, was: String, now: String| ProducerError::OtherSettings {
+    let differ = |what: String, was: String, now: String| ProducerError::OtherSettings {
         dir: dir.to_owned(),
-        what: what.to_owned(),
+        what,
         was,
         now,
     };
     let names = |names: &mut dyn Iterator<Item = &str>| names.collect::<Vec<_>>().join(", ");
     let fill = options.fill_settings();
     let pairs = [
-        ("--chunk-size", former.chunk_size.to_string(), options.chunk_size.to_string()),
-        ("--image-codec", former.fill.image_codec.clone(), fill.image_codec),
-        ("--frame-size", given(former.fill.frame_size), given(fill.frame_size)),
-        ("--sampling", former.fill.sampling.clone(), fill.sampling),
-        ("--seed", former.fill.seed.to_string(), fill.seed.to_string()),
-        ("--check-frames", former.fill.check_frames.to_string(), fill.check_frames.to_string()),
-        ("--num-chunks", given(former.fill.num_chunks), given(fill.num_chunks)),
-        ("--spread", spread(former.fill.spread), spread(fill.spread)),
+        (Setting::CHUNK_SIZE.to_string(), former.chunk_size.to_string(), options.chunk_size.to_string()),
+        (Setting::IMAGE_CODEC.to_string(), former.fill.image_codec.clone(), fill.image_codec),
+        (Setting::FRAME_SIZE.to_string(), given(former.fill.frame_size), given(fill.frame_size)),
+        (Setting::SAMPLING.to_string(), former.fill.sampling.clone(), fill.sampling),
+        (Setting::SEED.to_string(), former.fill.seed.to_string(), fill.seed.to_string()),
         (
-            "the list of data sets",
+            Setting::CHECK_FRAMES.to_string(),
+            former.fill.check_frames.to_string(),
+            fill.check_frames.to_string(),
+        ),
+        (Setting::NUM_CHUNKS.to_string(), given(former.fill.num_chunks), given(fill.num_chunks)),
+        (Setting::SPREAD.to_string(), spread(former.fill.spread), spread(fill.spread)),
+        (
+            "the list of data sets".to_owned(),
             names(&mut former.datasets.iter().map(|dataset| dataset.schema.name.as_str())),
             names(&mut sources.list.iter().map(|source| source.spec.name.as_str())),
         ),
@@ -98,18 +102,18 @@ pub(crate) fn check_settings(
     }
     if former.config.text != options.config_file.text {
         let (was, now) = first_difference(&former.config, &options.config_file);
-        return Err(differ("the configuration", was, now));
+        return Err(differ("the configuration".to_owned(), was, now));
     }
     for (before, source) in former.datasets.iter().zip(&sources.list) {
         let name = &source.spec.name;
         if before.root != source.root {
             let what = format!("the path of data set {name}");
-            return Err(differ(&what, before.root.display().to_string(), source.root.display().to_string()));
+            return Err(differ(what, before.root.display().to_string(), source.root.display().to_string()));
         }
         if before.card.text != source.card.text() {
             let card = TextFile { path: source.card.path().into(), text: source.card.text().into() };
             let (was, now) = first_difference(&before.card, &card);
-            return Err(differ(&format!("the card of data set {name}"), was, now));
+            return Err(differ(format!("the card of data set {name}"), was, now));
         }
     }
     Ok(())

@@ -5,7 +5,7 @@ use std::time::UNIX_EPOCH;
 
 use rdt_episode::{Dataset, EpisodeError};
 use rdt_schema::card::Extremes;
-use rdt_schema::{DatasetCard, DatasetSchema};
+use rdt_schema::{DatasetCard, DatasetSchema, Setting};
 
 use crate::digest::Digest;
 use crate::error::ProducerError;
@@ -45,11 +45,7 @@ impl Sources {
         check_names(&options.datasets)?;
         let mut list: Vec<Source> = Vec::new();
         for spec in &options.datasets {
-            let root = std::fs::canonicalize(&spec.path).map_err(|error| ProducerError::Argument {
-                argument: format!("the path of data set {}", spec.name),
-                found: format!("{} ({error})", spec.path.display()),
-                expected: "a folder with episodes, or a file; check the path".into(),
-            })?;
+            let root = root_of(spec)?;
             check_paths(&list, spec, &root)?;
             let card = DatasetCard::find(&spec.card, options.config_dir.as_deref())?;
             let dataset = Dataset::open(&spec.name, card.clone(), &root, &options.config)
@@ -57,6 +53,19 @@ impl Sources {
             list.push(Source { spec: spec.clone(), root, card, dataset });
         }
         Ok(Self { list })
+    }
+
+    /// Whether the paths and cards of data sets are there, without listing a file.
+    ///
+    /// # Errors
+    /// As of [`Sources::open`].
+    pub fn check(datasets: &[DatasetSpec], config_dir: Option<&Path>) -> Result<(), ProducerError> {
+        check_names(datasets)?;
+        for spec in datasets {
+            root_of(spec)?;
+            DatasetCard::find(&spec.card, config_dir)?;
+        }
+        Ok(())
     }
 
     /// Schemas in the order of the data set index.
@@ -124,10 +133,19 @@ impl Source {
     }
 }
 
+/// The path of a data set, without links.
+fn root_of(spec: &DatasetSpec) -> Result<PathBuf, ProducerError> {
+    std::fs::canonicalize(&spec.path).map_err(|error| ProducerError::Argument {
+        argument: format!("the path of data set {}", spec.name),
+        found: format!("{} ({error})", spec.path.display()),
+        expected: "a folder with episodes, or a file; check the path".into(),
+    })
+}
+
 fn check_names(specs: &[DatasetSpec]) -> Result<(), ProducerError> {
     if specs.is_empty() || specs.len() > usize::from(u16::MAX) {
         return Err(ProducerError::Argument {
-            argument: "--dataset".into(),
+            argument: Setting::DATASET.to_string(),
             found: format!("given {} times", specs.len()),
             expected: "at least one data set, as NAME=PATH".into(),
         });
@@ -143,7 +161,7 @@ fn check_names(specs: &[DatasetSpec]) -> Result<(), ProducerError> {
         }
         if specs[..index].iter().any(|before| before.name == spec.name) {
             return Err(ProducerError::Argument {
-                argument: "--dataset".into(),
+                argument: Setting::DATASET.to_string(),
                 found: format!("the name {} twice", spec.name),
                 expected: format!("another name for each, such as {0}2:{1}=PATH", spec.name, spec.card),
             });

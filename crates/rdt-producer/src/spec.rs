@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use rdt_schema::Setting;
 use rdt_schema::dataset_lists::{read_names, read_numbers};
 
 use crate::error::ProducerError;
@@ -33,7 +34,7 @@ impl DatasetSpec {
     /// No `=`, or an empty name, card or path.
     pub fn parse(text: &str) -> Result<Self, ProducerError> {
         let wrong = || ProducerError::Argument {
-            argument: "--dataset".into(),
+            argument: Setting::DATASET.to_string(),
             found: format!("{text:?}"),
             expected: "NAME=PATH or NAME:CARD=PATH, such as libero=/data/libero_90".into(),
         };

@@ -7,13 +7,13 @@ use crate::toolchain::Toolchain;
 use crate::{direction, words};
 
 /// Runs all tests of the workspace, documentation examples included.
-pub fn test(tools: &Toolchain, arguments: &[String]) -> Result<()> {
+pub(crate) fn test(tools: &Toolchain, arguments: &[String]) -> Result<()> {
     say("running the tests");
     run(tools.cargo().args(["test", "--workspace"]).args(arguments))
 }
 
 /// Formatting, searches, clippy and documentation, warnings denied.
-pub fn all(tools: &Toolchain) -> Result<()> {
+pub(crate) fn all(tools: &Toolchain) -> Result<()> {
     say("checking the formatting");
     run(tools.cargo().args(["fmt", "--all", "--check"]))?;
     say("checking the direction of crates, and words in the wrong place");

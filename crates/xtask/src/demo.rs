@@ -25,7 +25,7 @@ const TRAINING: [&str; 12] = [
 ];
 
 /// Runs it; everything goes into `folder` (default: `target/demo`), which is made anew.
-pub fn run(tools: &Toolchain, folder: Option<&str>) -> Result<()> {
+pub(crate) fn run(tools: &Toolchain, folder: Option<&str>) -> Result<()> {
     say("building the programs");
     steps::run(tools.cargo().args(["build", "--release", "--package", "rdt-cli"]))?;
     let folder = folder.map_or_else(|| root().join("target/demo"), PathBuf::from);

@@ -21,7 +21,7 @@ const HEADER: &str = "| crate | owns | sees |";
 ///
 /// # Errors
 /// They differ, and how; or one of them cannot be read.
-pub fn check(tools: &Toolchain) -> Result<()> {
+pub(crate) fn check(tools: &Toolchain) -> Result<()> {
     let output = tools.cargo().args(["metadata", "--format-version", "1", "--no-deps"]).output()?;
     let metadata = serde_json::from_slice(&output.stdout).context("cargo metadata gives no JSON")?;
     let page = root().join(PAGE);

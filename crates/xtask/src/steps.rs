@@ -7,18 +7,18 @@ use std::process::{Command, ExitStatus};
 use anyhow::{Context, Result, bail};
 
 /// The root of the checkout.
-pub fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
     manifest.ancestors().nth(2).unwrap_or(manifest).to_owned()
 }
 
 /// Says what is being done.
-pub fn say(what: &str) {
+pub(crate) fn say(what: &str) {
     eprintln!("==> {what}");
 }
 
 /// Whether a program of that name is on the path.
-pub fn is_installed(program: &str) -> bool {
+pub(crate) fn is_installed(program: &str) -> bool {
     let paths = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&paths).any(|folder| folder.join(program).is_file())
 }
@@ -27,7 +27,7 @@ pub fn is_installed(program: &str) -> bool {
 ///
 /// # Errors
 /// It cannot be started, or ends with another status than 0.
-pub fn run(command: &mut Command) -> Result<()> {
+pub(crate) fn run(command: &mut Command) -> Result<()> {
     let (status, shown) = show_and_run(command)?;
     if !status.success() {
         bail!("`{shown}` ended with {status}");
@@ -42,7 +42,7 @@ pub fn run(command: &mut Command) -> Result<()> {
 ///
 /// # Errors
 /// It cannot be started.
-pub fn show_and_run(command: &mut Command) -> Result<(ExitStatus, String)> {
+pub(crate) fn show_and_run(command: &mut Command) -> Result<(ExitStatus, String)> {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     let shown = words.map(OsStr::to_string_lossy).collect::<Vec<_>>().join(" ");
     eprintln!("$ {shown}");

@@ -19,7 +19,7 @@ const TORCH: &str = "2.11.0";
 const COMPLETE: &str = "complete";
 
 /// The folders of an installed toolchain.
-pub struct Toolchain {
+pub(crate) struct Toolchain {
     libtorch: PathBuf,
     /// Holds cmake; `None` where the user brought a libtorch and the system has cmake.
     bin: Option<PathBuf>,
@@ -29,7 +29,7 @@ pub struct Toolchain {
 ///
 /// # Errors
 /// A system package is missing and may not be installed, or an installation fails.
-pub fn set_up() -> Result<Toolchain> {
+pub(crate) fn set_up() -> Result<Toolchain> {
     need_compiler()?;
     need_nasm()?;
     if let Some(libtorch) = std::env::var_os("LIBTORCH").map(PathBuf::from)
@@ -68,12 +68,12 @@ impl Toolchain {
     }
 
     /// A cargo command that builds against this toolchain, in the root of the checkout.
-    pub fn cargo(&self) -> Command {
+    pub(crate) fn cargo(&self) -> Command {
         self.command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
     }
 
     /// Any command in the environment of the build.
-    pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+    pub(crate) fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new(program);
         command.current_dir(root());
         for Variable { name, value, is_list } in self.variables() {
@@ -84,7 +84,7 @@ impl Toolchain {
     }
 
     /// Prints the variables as shell commands, to standard output.
-    pub fn print_exports(&self) {
+    pub(crate) fn print_exports(&self) {
         for Variable { name, value, is_list } in self.variables() {
             let rest = if is_list { format!("\"${{{name}:+:${name}}}\"") } else { String::new() };
             println!("export {name}='{value}'{rest}");

@@ -22,7 +22,7 @@ const LIBRARIES_WORK: [&str; 4] = ["Loader::", "Buffer::open", "DirectSamples", 
 ///
 /// # Errors
 /// Something was found, and where; or a file cannot be read.
-pub fn check() -> Result<()> {
+pub(crate) fn check() -> Result<()> {
     let mut found = Vec::new();
     for name in LIBRARIES {
         let crate_dir = format!("crates/rdt-{name}/src");

@@ -9,13 +9,13 @@ use crate::storage::{Disk, Storage, StorageFile};
 
 /// Passes everything on to the disk until `left` changes are made; all that follow fail.
 #[derive(Debug, Clone)]
-pub struct Faulty {
+pub(crate) struct Faulty {
     left: Arc<AtomicU64>,
     kind: io::ErrorKind,
 }
 
 impl Faulty {
-    pub fn after(changes: u64, kind: io::ErrorKind) -> Self {
+    pub(crate) fn after(changes: u64, kind: io::ErrorKind) -> Self {
         Self { left: Arc::new(AtomicU64::new(changes)), kind }
     }
 

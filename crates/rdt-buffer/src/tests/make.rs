@@ -13,11 +13,11 @@ use rdt_schema::{
 use crate::storage::{Disk, Storage};
 use crate::*;
 
-pub type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
+pub(crate) type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
 
-pub const CHUNK_SIZE: u32 = 4;
+pub(crate) const CHUNK_SIZE: u32 = 4;
 
-pub fn schema() -> DatasetSchema {
+pub(crate) fn schema() -> DatasetSchema {
     DatasetSchema {
         name: "toy".into(),
         state_columns: vec![30, 31],
@@ -30,7 +30,7 @@ pub fn schema() -> DatasetSchema {
 }
 
 /// A buffer of `samples` samples in chunks of [`CHUNK_SIZE`].
-pub fn manifest(samples: u64, state: BufferState) -> Manifest {
+pub(crate) fn manifest(samples: u64, state: BufferState) -> Manifest {
     let text = |path: &str| TextFile { path: path.into(), text: "a: 1\nb: \"}\"\n".into() };
     let mut sums = StatisticsSum::default();
     sums.add(&[30, 31], &[0.1, 1.0 / 3.0, 1e-300, -7.0]);
@@ -77,7 +77,7 @@ pub fn manifest(samples: u64, state: BufferState) -> Manifest {
 }
 
 /// Writes chunk `id` of `samples` samples into `new`.
-pub fn write_chunk<W: std::io::Write + std::io::Seek>(
+pub(crate) fn write_chunk<W: std::io::Write + std::io::Seek>(
     new: W,
     spec: ChunkSpec,
     samples: u32,
@@ -108,28 +108,28 @@ pub fn write_chunk<W: std::io::Write + std::io::Seek>(
     writer.finish()
 }
 
-pub fn spec(id: ChunkId) -> ChunkSpec {
+pub(crate) fn spec(id: ChunkId) -> ChunkSpec {
     ChunkSpec { chunk: id.get(), generation: 1, capacity: CHUNK_SIZE, plan_digest: [id.get() as u8; 16] }
 }
 
 /// Writes and publishes chunk `id`.
-pub fn publish(writer: &BufferWriter, id: u32) -> Result {
+pub(crate) fn publish(writer: &BufferWriter, id: u32) -> Result {
     let id = ChunkId::new(id);
     let (new, summary) = write_chunk(writer.begin(id, 1)?, spec(id), writer.manifest().samples_of(id))?;
     Ok(writer.publish(new, &summary)?)
 }
 
-pub fn start(dir: &Path, samples: u64) -> Result<BufferWriter> {
+pub(crate) fn start(dir: &Path, samples: u64) -> Result<BufferWriter> {
     start_on(Arc::new(Disk), dir, samples)
 }
 
-pub fn start_on(storage: Arc<dyn Storage>, dir: &Path, samples: u64) -> Result<BufferWriter> {
+pub(crate) fn start_on(storage: Arc<dyn Storage>, dir: &Path, samples: u64) -> Result<BufferWriter> {
     let manifest = manifest(samples, BufferState::Filling);
     Ok(BufferWriter::start(ProducerLock::acquire(dir)?, storage, manifest)?)
 }
 
 /// A whole buffer of two chunks, the last one not full.
-pub fn whole(dir: &Path) -> Result {
+pub(crate) fn whole(dir: &Path) -> Result {
     let mut writer = start(dir, 6)?;
     publish(&writer, 0)?;
     publish(&writer, 1)?;

@@ -7,7 +7,7 @@ const SAMPLE_RECORD: usize = 20;
 
 /// Sets magic, version, lengths, frame offsets and all checksums to what fits the bytes.
 /// Counts, tables' other fields, rows, metadata and frames stay as they are.
-pub fn reseal(bytes: &mut [u8]) {
+pub(super) fn reseal(bytes: &mut [u8]) {
     if bytes.len() < HEADER {
         return;
     }

@@ -41,7 +41,7 @@ by design do not count.";
 
 /// Fill a buffer with the samples of robot episodes, for rdt-consume to train on.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(super) struct Args {
     /// Put every step of every accepted episode into the buffer once, and stop. With --follow: write
     /// the chunks that are missing, too.
     #[arg(long)]
@@ -133,7 +133,7 @@ const MAX_CHUNK_SIZE: i64 = 65_536;
 
 /// Which steps.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-pub enum SamplingArg {
+pub(super) enum SamplingArg {
     /// Each once.
     All,
     /// As RDT's HDF5 loaders.
@@ -141,7 +141,7 @@ pub enum SamplingArg {
 }
 
 /// A checked command line.
-pub struct Command {
+pub(super) struct Command {
     /// What to fill with what.
     pub options: Options,
     /// Where.
@@ -150,7 +150,7 @@ pub struct Command {
 
 impl Args {
     /// Checks the arguments against each other and reads the configuration and the lists.
-    pub fn meaning(&self) -> anyhow::Result<Command> {
+    pub(super) fn meaning(&self) -> anyhow::Result<Command> {
         let (config_file, config) = self.config().map_err(Usage::from_error)?;
         let config_dir = self.config.as_deref().and_then(Path::parent).map(directory);
         let (mut datasets, lists) = self.datasets.specs(config_dir.as_deref())?;
@@ -175,7 +175,7 @@ impl Args {
     }
 
     /// Where the buffer is, where nothing else matters.
-    pub fn buffer_dir(&self) -> anyhow::Result<PathBuf> {
+    pub(super) fn buffer_dir(&self) -> anyhow::Result<PathBuf> {
         let (_, config) = self.config().map_err(Usage::from_error)?;
         let dir = self.buffer.clone().or(config.dataset.buf_path);
         Ok(dir.unwrap_or_else(|| PathBuf::from("buffer")))

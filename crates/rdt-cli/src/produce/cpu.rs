@@ -4,7 +4,7 @@
 const TICKS_PER_SECOND: f64 = 100.0;
 
 /// User and system seconds of all threads so far; `None` where the system does not tell.
-pub fn seconds() -> Option<f64> {
+pub(super) fn seconds() -> Option<f64> {
     let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
     // The second field, the program's name, may hold spaces; it ends at the last parenthesis.
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();

@@ -35,7 +35,7 @@ const LINE_PERIOD: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Marks all samples as unread.
-pub fn clean_dirty(dir: &Path) -> anyhow::Result<()> {
+pub(super) fn clean_dirty(dir: &Path) -> anyhow::Result<()> {
     rdt_buffer::Manifest::read(dir)?;
     let lock = ProducerLock::acquire(dir)?;
     let samples = rdt_buffer::live::clean_dirty(&lock, &Disk)?;
@@ -44,7 +44,7 @@ pub fn clean_dirty(dir: &Path) -> anyhow::Result<()> {
 }
 
 /// Follows until it is stopped.
-pub fn run(args: &Args, options: Options, dir: &Path) -> anyhow::Result<Outcome> {
+pub(super) fn run(args: &Args, options: Options, dir: &Path) -> anyhow::Result<Outcome> {
     let flag = signals::stop_flag("the chunks in hand are dropped")?;
     let stop = StopFlag::from(Arc::clone(&flag));
     let watch = Arc::new(Watch::default());

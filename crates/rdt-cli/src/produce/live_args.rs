@@ -9,7 +9,7 @@ use rdt_producer::{DatasetSpec, FollowOptions, Options};
 
 /// Flags of `--follow`.
 #[derive(Debug, clap::Args)]
-pub struct LiveArgs {
+pub(super) struct LiveArgs {
     /// Replace samples that consumers have taken, until stopped: the data is repeated endlessly, each
     /// pass in a new order, data sets drawn by weight. Without --fill-up on a buffer that is there.
     #[arg(long)]
@@ -43,7 +43,7 @@ pub struct LiveArgs {
 
 impl LiveArgs {
     /// Puts the given weights in place of the data sets' own.
-    pub fn weigh(&self, datasets: &mut [DatasetSpec]) -> anyhow::Result<()> {
+    pub(super) fn weigh(&self, datasets: &mut [DatasetSpec]) -> anyhow::Result<()> {
         for text in &self.weight {
             let wrong = |found: String| {
                 Usage::new(format!(
@@ -60,7 +60,7 @@ impl LiveArgs {
     }
 
     /// What they mean.
-    pub fn options(&self, options: Options, fill: bool) -> anyhow::Result<FollowOptions> {
+    pub(super) fn options(&self, options: Options, fill: bool) -> anyhow::Result<FollowOptions> {
         let stall_after = Duration::try_from_secs_f64(self.stall_seconds)
             .ok()
             .filter(|after| !after.is_zero())

@@ -23,7 +23,7 @@ const MOST_CONNECTIONS: usize = 64;
 ///
 /// # Errors
 /// The address is another machine's or everybody's, or is taken.
-pub fn listen(address: SocketAddr) -> anyhow::Result<std::net::TcpListener> {
+pub(super) fn listen(address: SocketAddr) -> anyhow::Result<std::net::TcpListener> {
     if !address.ip().is_loopback() {
         return Err(Usage::new(format!(
             "--metrics is {address}, expected an address of this machine alone, such as 127.0.0.1:{}",
@@ -40,7 +40,7 @@ pub fn listen(address: SocketAddr) -> anyhow::Result<std::net::TcpListener> {
 
 /// Answers every request with what `figures` says at that moment, for ever. Connections do not wait
 /// for each other.
-pub async fn serve(listener: TcpListener, figures: impl Fn() -> String) {
+pub(super) async fn serve(listener: TcpListener, figures: impl Fn() -> String) {
     let mut asking: JoinSet<Option<(TcpStream, bool)>> = JoinSet::new();
     let mut answering: JoinSet<()> = JoinSet::new();
     loop {
@@ -89,7 +89,7 @@ async fn answer(mut stream: TcpStream, text: Option<String>) -> std::io::Result<
 
 /// The figures in Prometheus' text format. `most_lost` keeps the samples lost at the last look: a
 /// counter does not go down.
-pub fn text(status: Option<&LiveStatus>, figures: &Figures, most_lost: &AtomicU64) -> String {
+pub(super) fn text(status: Option<&LiveStatus>, figures: &Figures, most_lost: &AtomicU64) -> String {
     let mut text = String::new();
     let mut metric = |name: &str, kind: &str, help: &str, value: f64| {
         // Writing to a string does not fail.

@@ -10,4 +10,4 @@ mod run;
 mod status;
 mod watch;
 
-pub use run::run;
+pub(crate) use run::run;

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 /// A fill's report with what it cost.
 #[derive(Serialize)]
-pub struct Filled<'a> {
+pub(super) struct Filled<'a> {
     /// Always `false`; a dry run says `true`.
     pub dry_run: bool,
     /// Where the buffer is.
@@ -22,7 +22,7 @@ pub struct Filled<'a> {
 
 /// A dry run's report.
 #[derive(Serialize)]
-pub struct Predicted<'a> {
+pub(super) struct Predicted<'a> {
     /// Always `true`.
     pub dry_run: bool,
     /// What is expected.
@@ -32,7 +32,7 @@ pub struct Predicted<'a> {
 
 /// A dry run's report of a live buffer.
 #[derive(Serialize)]
-pub struct PredictedLive<'a> {
+pub(super) struct PredictedLive<'a> {
     /// Always `true`.
     pub dry_run: bool,
     /// What the buffer will hold.
@@ -44,7 +44,7 @@ pub struct PredictedLive<'a> {
 
 /// What a live buffer holds when it is full.
 #[derive(Serialize)]
-pub struct LiveSize {
+pub(super) struct LiveSize {
     /// Chunks.
     pub chunks: u64,
     /// Samples of one.
@@ -54,7 +54,7 @@ pub struct LiveSize {
 }
 
 /// The text of a fill's report.
-pub fn filled(filled: &Filled<'_>) -> String {
+pub(super) fn filled(filled: &Filled<'_>) -> String {
     let report = filled.report;
     let buffer = filled.buffer.display();
     let mut text = match report.already_complete {
@@ -83,7 +83,7 @@ pub fn filled(filled: &Filled<'_>) -> String {
 }
 
 /// The text of a dry run's report.
-pub fn predicted(prediction: &Prediction) -> String {
+pub(super) fn predicted(prediction: &Prediction) -> String {
     let Prediction { chunks, chunk_size, samples, episodes, .. } = prediction;
     let mut text = String::from("dry run, nothing was written\n");
     text += &format!("  {samples} samples of {episodes} episodes in {chunks} chunks of {chunk_size}\n");

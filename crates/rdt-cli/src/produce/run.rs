@@ -28,7 +28,7 @@ enum Subcommand {
 }
 
 /// The program.
-pub fn run() -> anyhow::Result<Outcome> {
+pub(crate) fn run() -> anyhow::Result<Outcome> {
     let program = Program::parse_from(rdt_cli::args::normalised());
     if let Some(Subcommand::Status(status)) = &program.command {
         return status::run(status);

@@ -8,7 +8,7 @@ use rdt_cli::print;
 
 /// Arguments of `rdt-produce status`.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(super) struct Args {
     /// The buffer
     pub dir: PathBuf,
     /// Print JSON
@@ -17,7 +17,7 @@ pub struct Args {
 }
 
 /// Runs the command.
-pub fn run(args: &Args) -> anyhow::Result<Outcome> {
+pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
     rdt_buffer::Manifest::read(&args.dir)?;
     let status = LiveStatus::of(&args.dir)?;
     match args.json {

@@ -10,7 +10,7 @@ const FILTERED_NAMED: u64 = 20;
 
 /// Prints events to standard error.
 #[derive(Default)]
-pub struct Watch {
+pub(super) struct Watch {
     state: Mutex<State>,
 }
 
@@ -30,7 +30,7 @@ enum Stage {
 
 impl Watch {
     /// Takes an event.
-    pub fn event(&self, event: &Event<'_>) {
+    pub(super) fn event(&self, event: &Event<'_>) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
             Event::Scanned { files, total } => {
@@ -104,7 +104,7 @@ impl Watch {
     }
 
     /// Removes the bar.
-    pub fn finish(&self) {
+    pub(super) fn finish(&self) {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).leave();
     }
 }

@@ -5,10 +5,10 @@ use std::path::Path;
 use hdf5::types::VarLenUnicode;
 use ndarray::{Array2, Array4};
 
-pub type Made = Result<(), Box<dyn std::error::Error>>;
+pub(crate) type Made = Result<(), Box<dyn std::error::Error>>;
 
 /// What an episode in the agilex layout is made of; every field can be bent by a test.
-pub struct Agilex {
+pub(crate) struct Agilex {
     pub steps: usize,
     pub action_steps: usize,
     pub columns: usize,
@@ -38,7 +38,7 @@ impl Default for Agilex {
 }
 
 impl Agilex {
-    pub fn write(&self, path: &Path) -> Made {
+    pub(crate) fn write(&self, path: &Path) -> Made {
         let file = hdf5::File::create(path)?;
         let wave = |(t, c): (usize, usize)| ((t as f64 * 0.05 + c as f64).sin()) as f32;
         let mut qpos = Array2::from_shape_fn((self.steps, self.columns), wave);
@@ -69,12 +69,12 @@ impl Agilex {
 
 /// States and actions of an episode in the ManiSkill layout, by position: made up, and the same
 /// wherever they are asked for.
-pub fn maniskill_value(task: usize, episode: usize, row: usize, column: usize) -> f32 {
+pub(crate) fn maniskill_value(task: usize, episode: usize, row: usize, column: usize) -> f32 {
     ((task * 31 + episode * 17 + row * 5 + column * 3) as f32 * 0.37).sin() * (1.0 + column as f32)
 }
 
 /// Writes `<root>/<task>/motionplanning/trajectory.h5` of `lengths.len()` episodes and their PNGs.
-pub fn maniskill_task(root: &Path, task: &str, number: usize, lengths: &[usize]) -> Made {
+pub(crate) fn maniskill_task(root: &Path, task: &str, number: usize, lengths: &[usize]) -> Made {
     let folder = root.join(task).join("motionplanning");
     std::fs::create_dir_all(&folder)?;
     let file = hdf5::File::create(folder.join("trajectory.h5"))?;
@@ -107,11 +107,11 @@ pub fn maniskill_task(root: &Path, task: &str, number: usize, lengths: &[usize])
 }
 
 /// The pixels of frame `t`: 3 wide, 2 high.
-pub fn pixels(t: usize) -> Vec<u8> {
+pub(crate) fn pixels(t: usize) -> Vec<u8> {
     (0..18).map(|i| (t * 18 + i) as u8).collect()
 }
 
-pub fn png(
+pub(crate) fn png(
     path: &Path,
     colour: png::ColorType,
     depth: png::BitDepth,

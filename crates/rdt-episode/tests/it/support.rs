@@ -8,33 +8,33 @@ use rdt_schema::{ChannelOrder, Config, DatasetCard, Flip, FrameEncoding, FrameFo
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
 
-pub type Outcome = Result<(), Box<dyn std::error::Error>>;
+pub(crate) type Outcome = Result<(), Box<dyn std::error::Error>>;
 
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
 /// The sample episodes of the repository.
-pub fn sample_data(below: &str) -> PathBuf {
+pub(crate) fn sample_data(below: &str) -> PathBuf {
     repository().join("tests/data").join(below)
 }
 
 /// Where the recordings of RDT's own code are.
-pub fn golden_folder() -> PathBuf {
+pub(crate) fn golden_folder() -> PathBuf {
     std::env::var_os("RDT_GOLDENS").map_or(repository().join("tests/goldens"), PathBuf::from)
 }
 
 /// A recording of RDT's own code.
-pub fn golden(name: &str) -> PathBuf {
+pub(crate) fn golden(name: &str) -> PathBuf {
     golden_folder().join(name)
 }
 
-pub fn golden_json(name: &str) -> Result<Value, Box<dyn std::error::Error>> {
+pub(crate) fn golden_json(name: &str) -> Result<Value, Box<dyn std::error::Error>> {
     Ok(serde_json::from_str(&std::fs::read_to_string(golden(name))?)?)
 }
 
 /// `configs/base.yaml`, with other window sizes.
-pub fn config(chunk: u16, history: u8) -> Config {
+pub(crate) fn config(chunk: u16, history: u8) -> Config {
     let path = repository().join("configs/base.yaml");
     let mut config = Config::from_file(&path).expect("configs/base.yaml is valid");
     config.common.action_chunk_size = chunk;
@@ -43,7 +43,7 @@ pub fn config(chunk: u16, history: u8) -> Config {
 }
 
 /// A shipped card with some of its lines replaced; each must be there.
-pub fn changed_card(name: &str, changes: &[(&str, &str)]) -> DatasetCard {
+pub(crate) fn changed_card(name: &str, changes: &[(&str, &str)]) -> DatasetCard {
     let mut text =
         DatasetCard::find(name, Some(&repository().join("configs"))).expect(name).text().to_owned();
     for (from, to) in changes {
@@ -53,13 +53,13 @@ pub fn changed_card(name: &str, changes: &[(&str, &str)]) -> DatasetCard {
     DatasetCard::from_text(&text, &PathBuf::from(format!("configs/datasets/{name}.yaml"))).expect(name)
 }
 
-pub fn card(name: &str) -> DatasetCard {
+pub(crate) fn card(name: &str) -> DatasetCard {
     changed_card(name, &[])
 }
 
 /// The agilex card with its "buffer form" lines in force: each replaces the line of the same key
 /// above it, as the card's comments tell a person to do.
-pub fn agilex_buffer_form() -> DatasetCard {
+pub(crate) fn agilex_buffer_form() -> DatasetCard {
     let shipped = card("agilex");
     let mut lines: Vec<String> = Vec::new();
     for line in shipped.text().lines() {
@@ -77,7 +77,7 @@ pub fn agilex_buffer_form() -> DatasetCard {
 }
 
 /// Every episode of a data set.
-pub fn episodes(dataset: &Dataset) -> Result<Vec<Episode>, EpisodeError> {
+pub(crate) fn episodes(dataset: &Dataset) -> Result<Vec<Episode>, EpisodeError> {
     let mut episodes = Vec::new();
     for name in dataset.files() {
         let file = dataset.open_file(name)?;
@@ -92,7 +92,7 @@ pub fn episodes(dataset: &Dataset) -> Result<Vec<Episode>, EpisodeError> {
 }
 
 /// Upright RGB pixels of a source frame.
-pub fn decode(form: &FrameForm, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), EpisodeError> {
+pub(crate) fn decode(form: &FrameForm, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), EpisodeError> {
     let (height, width) = (form.height as usize, form.width as usize);
     out.clear();
     match form.encoding {
@@ -120,16 +120,16 @@ pub fn decode(form: &FrameForm, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), E
 }
 
 /// The arrays of a recording.
-pub struct Tensors(BTreeMap<String, Tensor>);
+pub(crate) struct Tensors(BTreeMap<String, Tensor>);
 
-pub struct Tensor {
+pub(crate) struct Tensor {
     pub shape: Vec<usize>,
     kind: Dtype,
     bytes: Vec<u8>,
 }
 
 impl Tensors {
-    pub fn read(name: &str) -> Result<Self, Box<dyn std::error::Error>> {
+    pub(crate) fn read(name: &str) -> Result<Self, Box<dyn std::error::Error>> {
         let file = std::fs::read(golden(name))?;
         let tensors = SafeTensors::deserialize(&file)?;
         let copied = tensors.iter().map(|(name, view)| {
@@ -140,22 +140,22 @@ impl Tensors {
     }
 
     #[track_caller]
-    pub fn get(&self, name: &str) -> &Tensor {
+    pub(crate) fn get(&self, name: &str) -> &Tensor {
         self.0.get(name).unwrap_or_else(|| panic!("no tensor {name}"))
     }
 
-    pub fn find(&self, name: &str) -> Option<&Tensor> {
+    pub(crate) fn find(&self, name: &str) -> Option<&Tensor> {
         self.0.get(name)
     }
 }
 
 impl Tensor {
-    pub fn f32(&self) -> Vec<f32> {
+    pub(crate) fn f32(&self) -> Vec<f32> {
         assert_eq!(self.kind, Dtype::F32);
         self.bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
     }
 
-    pub fn f64(&self) -> Vec<f64> {
+    pub(crate) fn f64(&self) -> Vec<f64> {
         match self.kind {
             Dtype::F32 => self.f32().into_iter().map(f64::from).collect(),
             Dtype::F64 => {
@@ -166,13 +166,13 @@ impl Tensor {
         }
     }
 
-    pub fn u8(&self) -> &[u8] {
+    pub(crate) fn u8(&self) -> &[u8] {
         assert_eq!(self.kind, Dtype::U8);
         &self.bytes
     }
 
     /// Row `index` of the first axis, in bytes.
-    pub fn u8_row(&self, index: usize) -> &[u8] {
+    pub(crate) fn u8_row(&self, index: usize) -> &[u8] {
         let width: usize = self.shape[1..].iter().product();
         &self.u8()[index * width..][..width]
     }
@@ -180,7 +180,7 @@ impl Tensor {
 
 /// `values` and `expected` differ by at most `tolerance`.
 #[track_caller]
-pub fn close(what: &str, values: &[f64], expected: &[f64], tolerance: f64) {
+pub(crate) fn close(what: &str, values: &[f64], expected: &[f64], tolerance: f64) {
     assert_eq!(values.len(), expected.len(), "{what}");
     for (i, (value, expected)) in values.iter().zip(expected).enumerate() {
         assert!((value - expected).abs() <= tolerance, "{what}[{i}]: {value} but {expected} was recorded");

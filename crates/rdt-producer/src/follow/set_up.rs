@@ -4,6 +4,7 @@ use std::path::Path;
 
 use rdt_buffer::live::producers_alive;
 use rdt_buffer::{BufferState, LiveSettings, Manifest};
+use rdt_schema::Setting;
 
 use crate::error::ProducerError;
 use crate::follow::FollowOptions;
@@ -79,26 +80,27 @@ fn check(
     options: &FollowOptions,
     sources: &Sources,
 ) -> Result<(), ProducerError> {
-    let wrong = |what: &str, found: String, expected: String| {
-        Err(ProducerError::CannotFollow { dir: dir.to_owned(), what: what.into(), found, expected })
+    let wrong = |what: &dyn std::fmt::Display, found: String, expected: String| {
+        Err(ProducerError::CannotFollow { dir: dir.to_owned(), what: what.to_string(), found, expected })
     };
     if former.state == BufferState::Filling {
-        let expected = "complete; run the same --fill-up command again without --follow";
-        return wrong("its fill", "not finished".into(), expected.into());
+        let expected =
+            format!("complete; run the same {} command again without {}", Setting::FILL_UP, Setting::FOLLOW);
+        return wrong(&"its fill", "not finished".into(), expected);
     }
     if former.chunk_size != options.options.chunk_size {
         let expected = format!("{}, as the buffer has it", former.chunk_size);
-        return wrong("--chunk-size", options.options.chunk_size.to_string(), expected);
+        return wrong(&Setting::CHUNK_SIZE, options.options.chunk_size.to_string(), expected);
     }
     let size = |size: Option<u32>| size.map_or_else(|| "not given".into(), |size| size.to_string());
     if former.fill.frame_size != options.options.frames.size {
         let expected = format!("{}, as the buffer has it", size(former.fill.frame_size));
-        return wrong("--frame-size", size(options.options.frames.size), expected);
+        return wrong(&Setting::FRAME_SIZE, size(options.options.frames.size), expected);
     }
     let there = former.chunk_count();
     if let Some(chunks) = options.options.num_chunks.filter(|&chunks| u64::from(chunks) < there) {
         let expected = format!("at least {there}, the chunks of the buffer; or fill a new one");
-        return wrong("--num-chunks", chunks.to_string(), expected);
+        return wrong(&Setting::NUM_CHUNKS, chunks.to_string(), expected);
     }
     let (was, now) = (former.schemas(), sources.schemas());
     if was != now {
@@ -107,12 +109,12 @@ fn check(
         };
         let (found, expected) = (names(&now), names(&was));
         if found != expected {
-            return wrong("the list of data sets", found, format!("{expected}, as the buffer has it"));
+            return wrong(&"the list of data sets", found, format!("{expected}, as the buffer has it"));
         }
         let place = was.iter().zip(&now).find(|(was, now)| was != now);
         let (was, now) =
             place.map_or_else(Default::default, |(was, now)| (format!("{was:?}"), format!("{now:?}")));
-        return wrong("the layout of a data set", now, format!("{was}, as the buffer has it"));
+        return wrong(&"the layout of a data set", now, format!("{was}, as the buffer has it"));
     }
     Ok(())
 }

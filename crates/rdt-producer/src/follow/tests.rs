@@ -213,7 +213,7 @@ fn a_filled_buffer_is_taken_over_and_only_replaced() -> Result {
     only_replaces.options.num_chunks = None;
     only_replaces.fill = false;
     let refused = start(only_replaces.clone(), &dir).err().ok_or("not refused")?.to_string();
-    assert!(refused.contains("--fill-up"), "{refused}");
+    assert!(refused.contains("fill_up"), "{refused}");
     // Three chunks, the last one not full.
     fill_quietly(&place.options(10, 2)?, &dir)?;
     let (follow, _) = start(only_replaces.clone(), &dir)?;
@@ -228,7 +228,7 @@ fn a_filled_buffer_is_taken_over_and_only_replaced() -> Result {
     assert!(refused.contains("is a live buffer"), "{refused}");
     only_replaces.options.chunk_size = 11;
     let refused = start(only_replaces, &dir).err().ok_or("not refused")?.to_string();
-    assert!(refused.contains("--chunk-size is 11, expected 10"), "{refused}");
+    assert!(refused.contains("chunk_size is 11, expected 10"), "{refused}");
     Ok(())
 }
 

@@ -128,7 +128,7 @@ fn too_few_chunks_are_refused_and_follow_is_named() -> Result {
     let mut options = place.options(16, 1)?;
     options.num_chunks = Some(3);
     let error = make::fill_quietly(&options, &place.path("buffer")).unwrap_err();
-    assert!(error.is_usage() && error.to_string().contains("--follow"), "{error}");
+    assert!(error.is_usage() && error.to_string().contains("follow"), "{error}");
     assert!(!place.path("buffer").exists());
     options.num_chunks = Some(4);
     make::fill_quietly(&options, &place.path("buffer"))?;

@@ -11,7 +11,7 @@ use rdt_schema::Config;
 
 use crate::*;
 
-pub type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
+pub(crate) type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
 
 const CARD: &str = "
 control_freq: 20
@@ -33,24 +33,24 @@ instruction:
 ";
 
 /// A folder with a card and a data set, and where buffers may go.
-pub struct Place {
+pub(crate) struct Place {
     pub folder: tempfile::TempDir,
 }
 
 impl Place {
-    pub fn new() -> Result<Self> {
+    pub(crate) fn new() -> Result<Self> {
         let folder = tempfile::tempdir()?;
         fs::create_dir_all(folder.path().join("data"))?;
         fs::write(folder.path().join("card.yaml"), CARD)?;
         Ok(Self { folder })
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// Writes a file of episodes with these numbers of steps.
-    pub fn episodes(&self, file: &str, steps: &[usize]) -> Result {
+    pub(crate) fn episodes(&self, file: &str, steps: &[usize]) -> Result {
         let path = self.path("data").join(file);
         let hdf5 = hdf5::File::create(&path)?;
         let data = hdf5.create_group("data")?;
@@ -65,7 +65,7 @@ impl Place {
         Ok(())
     }
 
-    pub fn options(&self, chunk_size: u32, workers: usize) -> Result<Options> {
+    pub(crate) fn options(&self, chunk_size: u32, workers: usize) -> Result<Options> {
         let text = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../configs/base.yaml"))?;
         let config = Config::from_text(&text, "base.yaml".as_ref())?;
         let card = self.path("card.yaml");
@@ -78,12 +78,12 @@ impl Place {
 }
 
 /// Fills without being watched.
-pub fn fill_quietly(options: &Options, dir: &Path) -> std::result::Result<FillReport, ProducerError> {
+pub(crate) fn fill_quietly(options: &Options, dir: &Path) -> std::result::Result<FillReport, ProducerError> {
     fill(options, dir, &StopFlag::default(), &|_| {})
 }
 
 /// All files of a buffer's chunk and bits folders, and nothing in its folder of temporary files.
-pub fn files_of(dir: &Path) -> Result<BTreeMap<String, Vec<u8>>> {
+pub(crate) fn files_of(dir: &Path) -> Result<BTreeMap<String, Vec<u8>>> {
     assert_eq!(fs::read_dir(dir.join("tmp"))?.count(), 0, "temporary files are left");
     let mut files = BTreeMap::new();
     for folder in ["chunks", "bits"] {
@@ -96,7 +96,7 @@ pub fn files_of(dir: &Path) -> Result<BTreeMap<String, Vec<u8>>> {
 }
 
 /// (file, key, step) of every sample, in the order of the ids; every chunk is verified.
-pub fn samples_of(dir: &Path) -> Result<Vec<(String, String, u32)>> {
+pub(crate) fn samples_of(dir: &Path) -> Result<Vec<(String, String, u32)>> {
     let buffer = Buffer::open_complete(dir)?;
     let mut samples = Vec::new();
     for id in 0..buffer.chunk_count() as u32 {

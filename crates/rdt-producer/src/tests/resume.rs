@@ -76,11 +76,11 @@ fn other_settings_are_refused_and_named() -> Result {
         assert!(error.is_usage(), "{error}");
         words.iter().for_each(|word| assert!(error.to_string().contains(word), "no {word} in: {error}"));
     };
-    refused(&|o| o.frames.size = Some(384), &["--frame-size was not given, is now 384"]);
-    refused(&|o| o.chunk_size = 9, &["--chunk-size was 8, is now 9"]);
-    refused(&|o| o.seed = 3, &["--seed was 0, is now 3"]);
-    refused(&|o| o.frames.codec = rdt_chunk::ImageCodec::Raw, &["--image-codec was auto, is now raw"]);
-    refused(&|o| o.sampling = Sampling::Random, &["--sampling was all, is now random"]);
+    refused(&|o| o.frames.size = Some(384), &["frame_size was not given, is now 384"]);
+    refused(&|o| o.chunk_size = 9, &["chunk_size was 8, is now 9"]);
+    refused(&|o| o.seed = 3, &["seed was 0, is now 3"]);
+    refused(&|o| o.frames.codec = rdt_chunk::ImageCodec::Raw, &["image_codec was auto, is now raw"]);
+    refused(&|o| o.sampling = Sampling::Random, &["sampling was all, is now random"]);
     refused(&|o| o.datasets[0].name = "toys".into(), &["list of data sets was toy, is now toys"]);
     refused(
         &|o| o.config_file.text = o.config_file.text.replace("img_history_size: 2", "img_history_size: 1"),
@@ -109,7 +109,7 @@ fn changed_sources_are_refused_and_named() -> Result {
     std::thread::sleep(std::time::Duration::from_millis(20));
     place.episodes("b.hdf5", &[21])?;
     let text = make::fill_quietly(&options, &dir).unwrap_err().to_string();
-    for word in ["data set toy", "b.hdf5", "60 steps then", "61 now", "another --buffer"] {
+    for word in ["data set toy", "b.hdf5", "60 steps then", "61 now", "another buffer"] {
         assert!(text.contains(word), "no {word} in: {text}");
     }
     place.episodes("c.hdf5", &[20])?;

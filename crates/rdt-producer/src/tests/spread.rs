@@ -109,8 +109,8 @@ fn a_stopped_spread_fill_continues_to_the_same_bytes_and_only_so() -> Result {
     });
     assert!(matches!(stopped, Err(ProducerError::Interrupted { .. })), "{stopped:?}");
     for (other, words) in [
-        (None, "--spread was 6 in runs of 4, is now not given"),
-        (spread(6, 5)?, "--spread was 6 in runs of 4, is now 6 in runs of 5"),
+        (None, "spread was 6 in runs of 4, is now not given"),
+        (spread(6, 5)?, "spread was 6 in runs of 4, is now 6 in runs of 5"),
     ] {
         let error = make::fill_quietly(&Options { spread: other, ..options.clone() }, &dir).unwrap_err();
         assert!(error.is_usage() && error.to_string().contains(words), "{error}");

@@ -16,7 +16,7 @@ const LANGUAGE_TOKENS: i64 = 32;
 
 /// What a run takes, by the shapes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Plan {
+pub(super) struct Plan {
     /// f32 weights, gradient, both moments, moving average: each so many bytes.
     pub buffer: Bytes,
     /// Weights and gradient in the kind that the network computes in, where that is not f32.
@@ -27,7 +27,7 @@ pub struct Plan {
 
 impl Plan {
     /// For a flat buffer of `length` elements and batches of `batch`.
-    pub fn new(shape: &NetworkShape, length: i64, batch: i64, kind: Kind, recompute: bool) -> Self {
+    pub(super) fn new(shape: &NetworkShape, length: i64, batch: i64, kind: Kind, recompute: bool) -> Self {
         let size = kind.elt_size_in_bytes() as i64;
         let buffer = Bytes((4 * length) as u64);
         let copies = if kind == Kind::Float { 0 } else { 2 * size * length };

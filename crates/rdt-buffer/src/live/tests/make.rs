@@ -12,27 +12,27 @@ use crate::storage::{Disk, Storage};
 use crate::tests::make as fixed;
 use crate::*;
 
-pub type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
+pub(super) type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 
-pub const CHUNK_SIZE: u32 = fixed::CHUNK_SIZE;
+pub(super) const CHUNK_SIZE: u32 = fixed::CHUNK_SIZE;
 
 /// A folder where syncs are quick, if there is one: what is tested here does not lose memory.
-pub fn folder() -> std::io::Result<tempfile::TempDir> {
+pub(super) fn folder() -> std::io::Result<tempfile::TempDir> {
     let memory = Path::new("/dev/shm");
     if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }
 }
 
-pub fn manifest(chunks: u32) -> Manifest {
+pub(super) fn manifest(chunks: u32) -> Manifest {
     let mut manifest = fixed::manifest(u64::from(chunks * CHUNK_SIZE), BufferState::Live);
     manifest.live = Some(LiveSettings { chunks, from_generation: 1 });
     manifest
 }
 
-pub fn start(dir: &Path, storage: Arc<dyn Storage>, chunks: u32) -> Result<Arc<LiveWriter>> {
+pub(super) fn start(dir: &Path, storage: Arc<dyn Storage>, chunks: u32) -> Result<Arc<LiveWriter>> {
     start_shard(dir, storage, chunks, Shard::WHOLE)
 }
 
-pub fn start_shard(
+pub(super) fn start_shard(
     dir: &Path,
     storage: Arc<dyn Storage>,
     chunks: u32,
@@ -46,12 +46,12 @@ pub fn start_shard(
     Ok(LiveWriter::start(lock, storage, manifest)?)
 }
 
-pub fn follower(dir: &Path) -> Result<Follower> {
+pub(super) fn follower(dir: &Path) -> Result<Follower> {
     Ok(Follower::new(dir, FollowerOptions { window: 2, seed: 1 })?)
 }
 
 /// Writes samples with these numbers, which become their steps, under a lease.
-pub fn write(
+pub(super) fn write(
     lease: Lease,
     numbers: &[u32],
 ) -> std::result::Result<(LeasedChunk, rdt_chunk::ChunkSummary), BufferError> {
@@ -88,7 +88,7 @@ pub fn write(
 }
 
 /// The samples that a lease carries, by number.
-pub fn carried(lease: &Lease) -> Result<Vec<u32>> {
+pub(super) fn carried(lease: &Lease) -> Result<Vec<u32>> {
     if lease.carried().is_empty() {
         return Ok(Vec::new());
     }
@@ -97,7 +97,7 @@ pub fn carried(lease: &Lease) -> Result<Vec<u32>> {
 }
 
 /// Refills one chunk, if one is ready, with what it carries and new numbers; returns these.
-pub fn refill(writer: &Arc<LiveWriter>, refill_at: f64, next: &mut u32) -> Result<Option<Vec<u32>>> {
+pub(super) fn refill(writer: &Arc<LiveWriter>, refill_at: f64, next: &mut u32) -> Result<Option<Vec<u32>>> {
     let Some(lease) = writer.lease(true, refill_at) else { return Ok(None) };
     let mut numbers = carried(&lease)?;
     let new: Vec<u32> = (*next..).take(CHUNK_SIZE as usize - numbers.len()).collect();
@@ -110,7 +110,7 @@ pub fn refill(writer: &Arc<LiveWriter>, refill_at: f64, next: &mut u32) -> Resul
 
 /// Consumes everything, refills every chunk, consumes that: nothing is left but the bits of what is
 /// published, and at most one generation more of each chunk.
-pub fn assert_settles(dir: &Path, chunks: u32, next: &mut u32) -> Result {
+pub(super) fn assert_settles(dir: &Path, chunks: u32, next: &mut u32) -> Result {
     let writer = start(dir, Arc::new(Disk), chunks)?;
     for is_refilled in [false, true] {
         let mut follower = follower(dir)?;

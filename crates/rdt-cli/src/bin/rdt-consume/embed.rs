@@ -27,7 +27,7 @@ use super::train::{DeviceFlag, EncoderFlags, Precision};
 
 /// Flags of `embed`.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// The buffer
     #[arg(long, value_name = "DIR")]
     pub buffer: PathBuf,
@@ -104,7 +104,7 @@ struct Report {
 /// # Errors
 /// Wrong usage; a buffer or encoder that cannot be used; another process at it; stopped before
 /// the end.
-pub fn run(args: &Args) -> anyhow::Result<Outcome> {
+pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
     let stop = signals::stop_flag("what is finished stays, and the same command continues")?;
     let flags = SourceFlags {
         buffer: Some(args.buffer.clone()),

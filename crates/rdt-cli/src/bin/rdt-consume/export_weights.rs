@@ -9,7 +9,7 @@ use rdt_model::weights::export::export;
 
 /// Flags of `export-weights`.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// A checkpoint-N folder
     #[arg(value_name = "CHECKPOINT")]
     pub checkpoint: PathBuf,
@@ -43,7 +43,7 @@ impl From<Weights> for Which {
 ///
 /// # Errors
 /// The checkpoint is not whole, or the folder cannot be written.
-pub fn run(args: &Args) -> anyhow::Result<Outcome> {
+pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
     let file = export(&args.checkpoint, args.weights.into(), &args.out)?;
     println!("weights {}", file.display());
     println!("config {}", args.out.join("config.json").display());

@@ -11,7 +11,7 @@ use crate::train::EncoderFlags;
 
 /// Which inputs are taken from stored embeddings.
 #[derive(Debug, Clone, Default, clap::Args)]
-pub struct PrecomputedFlags {
+pub(crate) struct PrecomputedFlags {
     /// Take instructions from the embeddings that `rdt-consume embed` stored in the buffer, without T5
     #[arg(long)]
     pub precomp_lang_embed: bool,
@@ -23,7 +23,7 @@ pub struct PrecomputedFlags {
 
 impl PrecomputedFlags {
     /// In which form an evaluation takes images.
-    pub fn images(&self, config: &Config) -> Images {
+    pub(crate) fn images(&self, config: &Config) -> Images {
         match self.precomp_img_embed {
             true => Images::Embeddings,
             false => Images::Pixel(config.model.vision.image_size as usize),
@@ -35,7 +35,7 @@ impl PrecomputedFlags {
     ///
     /// # Errors
     /// Wrong usage: stored embeddings without a buffer.
-    pub fn encoders(
+    pub(crate) fn encoders(
         &self,
         live: &EncoderFlags,
         source: &SourceSpec,

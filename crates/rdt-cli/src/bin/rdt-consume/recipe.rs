@@ -14,7 +14,7 @@ use serde::Deserialize;
 
 /// The flag itself, for the help; its work is done before flags are read.
 #[derive(Debug, Clone, clap::Args)]
-pub struct RecipeFlag {
+pub(crate) struct RecipeFlag {
     /// Take flags from a file: a path, or the name of one in configs/recipes (libero). Flags given
     /// here go before it
     #[arg(long, value_name = "FILE|NAME")]
@@ -40,7 +40,7 @@ enum Value {
 ///
 /// # Errors
 /// Wrong usage: no such recipe, one that is no map of flags to values, or a key that is no flag.
-pub fn expanded(words: Vec<OsString>, known: &Command) -> anyhow::Result<Vec<OsString>> {
+pub(crate) fn expanded(words: Vec<OsString>, known: &Command) -> anyhow::Result<Vec<OsString>> {
     let Some(given) = given(&words) else { return Ok(words) };
     let (path, text) = find(&given)?;
     let wrong = |what: String| Usage::new(format!("recipe {}: {what}", path.display()));

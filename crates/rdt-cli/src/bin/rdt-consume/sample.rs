@@ -18,7 +18,7 @@ use super::train::{DeviceFlag, EncoderFlags, Precision};
 
 /// How much is sampled.
 #[derive(Debug, Clone, Copy, clap::Args)]
-pub struct SampleFlags {
+pub(crate) struct SampleFlags {
     /// Batches to sample actions for
     #[arg(long, default_value_t = 2)]
     pub num_sample_batches: u64,
@@ -32,7 +32,7 @@ impl SampleFlags {
     ///
     /// # Errors
     /// Wrong usage.
-    pub fn check(&self) -> anyhow::Result<()> {
+    pub(crate) fn check(&self) -> anyhow::Result<()> {
         match self.num_sample_batches {
             0 => Err(Usage::new("--num-sample-batches is 0; give at least 1")),
             _ => Ok(()),
@@ -42,7 +42,7 @@ impl SampleFlags {
 
 /// Flags of `sample`.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// A checkpoint-N folder
     #[arg(long, value_name = "DIR")]
     pub checkpoint: PathBuf,
@@ -83,7 +83,7 @@ pub struct Args {
 ///
 /// # Errors
 /// The checkpoint or the buffer cannot be used, or the memory is not there.
-pub fn run(args: &Args) -> anyhow::Result<Outcome> {
+pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
     let about = About::read(&args.checkpoint)?;
     if about.is_none() {
         eprintln!("{}", About::note_of_none(&args.checkpoint));

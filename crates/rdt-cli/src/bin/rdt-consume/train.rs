@@ -26,7 +26,7 @@ mod inputs_record;
 mod rdt_flags;
 
 use flags::settings;
-pub use flags::{Args, DeviceFlag, EncoderFlags, Precision, ReportTo};
+pub(crate) use flags::{Args, DeviceFlag, EncoderFlags, Precision, ReportTo};
 
 /// Steps whose losses are averaged for the report.
 const REPORTED_STEPS: usize = 10;
@@ -36,7 +36,7 @@ const REPORTED_STEPS: usize = 10;
 /// # Errors
 /// Wrong usage or configuration; a buffer or output folder that cannot be used; a run that
 /// fails or is stopped.
-pub fn run(args: &Args) -> anyhow::Result<Outcome> {
+pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
     args.rdt.notes()?.iter().chain(&args.report_to.note()).for_each(|line| eprintln!("{line}"));
     let stop = signals::stop_flag("saving a checkpoint")?;
 
@@ -49,6 +49,7 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
         known_data: None,
     })?;
     let config = source.config().map_err(usage_or_failure)?;
+    source.check().map_err(usage_or_failure)?;
     device::set_cpu_threads(args.cpu_threads).map_err(Usage::from_error)?;
     let (device, why) = device::choose(args.device.into()).map_err(Usage::from_error)?;
     let batches = args.batches(&config, device.is_cuda())?;

@@ -30,7 +30,7 @@ use crate::sample::SampleFlags;
 
 /// Flags of a training run; names and defaults are RDT's where it has them.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     // No doc comment: it would become the help of the whole program.
     #[command(flatten)]
     pub source: SourceFlags,
@@ -186,7 +186,7 @@ pub enum Schedule {
 
 /// Values of `--report-to`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum ReportTo {
+pub(crate) enum ReportTo {
     /// Event files
     Tensorboard,
     /// All there is: event files
@@ -203,7 +203,7 @@ pub enum ReportTo {
 
 impl ReportTo {
     /// What the log says where it is not what was asked for.
-    pub fn note(self) -> Option<String> {
+    pub(crate) fn note(self) -> Option<String> {
         let name = self.to_possible_value()?;
         let elsewhere = matches!(self, Self::Wandb | Self::CometMl | Self::All);
         elsewhere.then(|| {
@@ -237,7 +237,7 @@ pub enum Precision {
 
 /// Values of `--on-bad-sample`.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-pub enum BadSampleFlag {
+pub(crate) enum BadSampleFlag {
     /// Take another sample in its place, name it, and end with exit code 3
     Skip,
     /// Stop

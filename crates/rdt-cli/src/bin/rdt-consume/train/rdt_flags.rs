@@ -5,7 +5,7 @@ use rdt_cli::exit::Usage;
 
 /// Hidden from the help: `docs/training.md` lists them.
 #[derive(Debug, Clone, Default, clap::Args)]
-pub struct RdtFlags {
+pub(crate) struct RdtFlags {
     /// Accepted: weights, moments and gradient are not divided between devices
     #[arg(long, hide = true, value_name = "FILE")]
     pub deepspeed: Option<String>,
@@ -37,7 +37,7 @@ impl RdtFlags {
     ///
     /// # Errors
     /// Wrong usage: one that asks for something that does not happen here.
-    pub fn notes(&self) -> anyhow::Result<Vec<String>> {
+    pub(crate) fn notes(&self) -> anyhow::Result<Vec<String>> {
         if self.use_8bit_adam {
             return Err(Usage::new(
                 "--use-8bit-adam is not there: moments are f32; --gradient-checkpointing saves more memory",

@@ -2,8 +2,8 @@
 
 use std::num::NonZeroU32;
 
-use rdt_cli::mixing::{Figures, Layout, measure};
 use rdt_consumer::Order;
+use rdt_inspect::mixing::{Figures, Layout, measure};
 use rdt_producer::Spread;
 
 use crate::made::{Episode, Place};

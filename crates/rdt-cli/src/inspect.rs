@@ -10,28 +10,33 @@ macro_rules! say {
 }
 
 pub mod dataset_stat;
-pub mod embeddings;
 pub mod export;
-pub mod locate;
 pub mod mixing;
-pub mod number;
 pub mod sample;
 pub mod show;
 pub mod stat;
-pub mod survey;
 pub mod verify;
 pub mod watch;
+pub mod which;
 
 use std::path::Path;
 
 use rdt_buffer::Buffer;
+use rdt_inspect::InspectError;
+
+use crate::exit::Usage;
 
 /// Opens a buffer in any state.
 ///
 /// # Errors
-/// As [`Buffer::open`].
+/// As of [`rdt_inspect::open`].
 pub fn open(dir: &Path) -> anyhow::Result<Buffer> {
-    Ok(Buffer::open(dir)?)
+    Ok(rdt_inspect::open(dir)?)
+}
+
+/// An error of looking at a buffer, as wrong usage where it is that.
+pub fn usage_or_failure(error: InspectError) -> anyhow::Error {
+    if error.is_usage() { Usage::from_error(error) } else { error.into() }
 }
 
 /// Says on standard error that a fill has not reached its end, if so.

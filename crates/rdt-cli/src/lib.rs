@@ -9,8 +9,6 @@ pub mod consume;
 pub mod datasets;
 pub mod exit;
 pub mod inspect;
-pub mod live_status;
-pub mod mixing;
 pub mod picture;
 pub mod print;
 pub mod progress;

@@ -1,6 +1,6 @@
 //! Where samples come from: a buffer, or source files straight away.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -86,6 +86,15 @@ pub struct Scanned {
 }
 
 impl SourceSpec {
+    /// The folder of the buffer, if it is one.
+    pub fn buffer(&self) -> Option<&Path> {
+        match &self.place {
+            Place::Buffer(dir) => Some(dir),
+            #[cfg(feature = "hdf5")]
+            Place::Episodes(_) => None,
+        }
+    }
+
     /// The configuration, without looking at any sample.
     ///
     /// # Errors

@@ -4,14 +4,14 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use rdt_consumer::{Order, OrderKind};
+use rdt_inspect::mixing::measure::HORIZON;
+use rdt_inspect::mixing::{Layout, Peer, Row, measure, table};
+use rdt_inspect::number::grouped;
 use serde::Serialize;
 
 use crate::consume::order_flags::{OrderFlags, OrderName};
 use crate::exit::{Outcome, Usage};
-use crate::inspect::number::grouped;
 use crate::inspect::{note_if_unfinished, open};
-use crate::mixing::measure::HORIZON;
-use crate::mixing::{Layout, Peer, Row, measure, table};
 use crate::picture;
 
 /// Windows of the orders that are compared where none is asked for.

@@ -4,13 +4,14 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use rdt_chunk::SampleView;
+use rdt_inspect::locate::Located;
+use rdt_inspect::sample::{decode, origin};
 use rdt_schema::state_vec::label_of;
 use rdt_schema::{CameraSlot, STATE_DIM, Sample};
 
 use crate::exit::Outcome;
-use crate::inspect::locate::{Located, Which};
 use crate::inspect::open;
-use crate::inspect::sample::{decode, origin};
+use crate::inspect::which::WhichFlags;
 use crate::picture;
 
 /// Arguments of `rdt-buf show`.
@@ -20,7 +21,7 @@ pub struct Args {
     pub dir: PathBuf,
     #[expect(missing_docs, reason = "clap would show it as the command's description")]
     #[command(flatten)]
-    pub which: Which,
+    pub which: WhichFlags,
     /// Also draw the sample: its frames and its windows of states and actions
     #[arg(long, value_name = "FILE")]
     pub png: Option<PathBuf>,

@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use rdt_inspect::live_status::LiveStatus;
 use serde::Serialize;
 
 use crate::exit::Outcome;
-use crate::live_status::LiveStatus;
 
 const PERIOD: Duration = Duration::from_secs(1);
 

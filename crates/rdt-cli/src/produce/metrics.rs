@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rdt_cli::exit::Usage;
-use rdt_cli::live_status::LiveStatus;
+use rdt_inspect::live_status::LiveStatus;
 use rdt_producer::Figures;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use rdt_cli::exit::Outcome;
-use rdt_cli::live_status::LiveStatus;
 use rdt_cli::print;
+use rdt_inspect::live_status::LiveStatus;
 
 /// Arguments of `rdt-produce status`.
 #[derive(Debug, clap::Args)]

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use rdt_cli::exit::Usage;
-use rdt_data::{Images, Place, SourceSpec};
+use rdt_data::{Images, SourceSpec};
 use rdt_model::encoder::EncoderFolders;
 use rdt_schema::Config;
 
@@ -57,10 +57,9 @@ impl PrecomputedFlags {
 }
 
 fn buffer_dir(flag: &str, source: &SourceSpec) -> anyhow::Result<PathBuf> {
-    if let Place::Buffer(dir) = &source.place {
-        return Ok(dir.clone());
-    }
-    Err(Usage::new(format!(
-        "{flag} is given with --load-from-hdf5, expected --buffer: embeddings are stored in a buffer"
-    )))
+    source.buffer().map(Path::to_owned).ok_or_else(|| {
+        Usage::new(format!(
+            "{flag} is given with --load-from-hdf5, expected --buffer: embeddings are stored in a buffer"
+        ))
+    })
 }

@@ -4,9 +4,8 @@ use std::fmt;
 use std::path::Path;
 
 use rdt_buffer::BufferState;
-
-use super::{DamagedChunk, DatasetReport, OmissionReport, Report};
-use crate::inspect::number::{bytes, counted, grouped};
+use rdt_inspect::number::{bytes, counted, grouped};
+use rdt_inspect::stat::{DamagedChunk, DatasetReport, OmissionReport, Report};
 
 /// Omissions shown; `--json` has all of them.
 const SHOWN: usize = 20;

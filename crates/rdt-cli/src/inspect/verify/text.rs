@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use super::{Bad, Kind, Report};
-use crate::inspect::number::{bytes, counted, grouped};
+use rdt_inspect::number::{bytes, counted, grouped};
+use rdt_inspect::verify::{Bad, Kind, Report};
 
 /// Groups of faults shown; `--json` has every fault.
 const SHOWN: usize = 20;
@@ -44,32 +44,30 @@ pub(super) fn print(report: &Report) -> anyhow::Result<()> {
         counted(report.bad_samples, "sample")
     );
     for kind in report.bad.iter().map(|bad| bad.kind).collect::<BTreeSet<_>>() {
-        say!("{}", kind.remedy());
+        say!("{}", remedy(kind));
     }
     Ok(())
 }
 
-impl Kind {
-    /// What to do about it.
-    fn remedy(self) -> &'static str {
-        match self {
-            Self::Damaged => {
-                "damaged or missing chunks: remove those that are named and run the same rdt-produce \
-                 command again"
-            }
-            Self::Bits => {
-                "bits: run the same rdt-produce --fill-up command again, which makes them anew; \
-                 no sample is lost"
-            }
-            Self::Source => {
-                "frames that do not decode under a checksum that fits: the source itself is bad, and the \
-                 same command would store the same bytes; leave the named episodes out, or produce the \
-                 buffer again with --check-frames, which finds and skips them"
-            }
-            Self::Differs => {
-                "samples unlike their source: it was changed after the fill; put the old files back, or \
-                 produce the buffer again"
-            }
+/// What to do about it.
+fn remedy(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Damaged => {
+            "damaged or missing chunks: remove those that are named and run the same rdt-produce \
+             command again"
+        }
+        Kind::Bits => {
+            "bits: run the same rdt-produce --fill-up command again, which makes them anew; \
+             no sample is lost"
+        }
+        Kind::Source => {
+            "frames that do not decode under a checksum that fits: the source itself is bad, and the \
+             same command would store the same bytes; leave the named episodes out, or produce the \
+             buffer again with --check-frames, which finds and skips them"
+        }
+        Kind::Differs => {
+            "samples unlike their source: it was changed after the fill; put the old files back, or \
+             produce the buffer again"
         }
     }
 }

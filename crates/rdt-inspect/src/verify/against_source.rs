@@ -3,15 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use anyhow::anyhow;
 use rdt_buffer::{Buffer, ChunkId, ManifestDataset};
 use rdt_chunk::{FrameStorage, ImageCodec, SampleView};
 use rdt_episode::{Dataset, Episode, Verdict, flatten};
-use rdt_schema::{Config, DatasetCard, Origin, STATE_DIM, Sample, in_full};
+use rdt_schema::{Config, DatasetCard, Origin, STATE_DIM, Sample, Setting, in_full};
 
 use super::frame_comparison::FrameComparison;
 use super::{Bad, Checked, Kind, chunk, difference};
-use crate::exit::Usage;
+use crate::error::{InspectError, Result};
 
 /// The data sets of a buffer, opened again from their cards and paths.
 pub(super) struct Sources {
@@ -24,13 +23,14 @@ impl Sources {
     ///
     /// # Errors
     /// A path is not there, or `moved` names an unknown data set.
-    pub(super) fn open(buffer: &Buffer, moved: &[(String, PathBuf)]) -> anyhow::Result<Self> {
+    pub(super) fn open(buffer: &Buffer, moved: &[(String, PathBuf)]) -> Result<Self> {
         let manifest = buffer.manifest();
         for (name, _) in moved {
             if !manifest.datasets.iter().any(|dataset| dataset.schema.name == *name) {
                 let names: Vec<&str> = manifest.datasets.iter().map(|d| d.schema.name.as_str()).collect();
-                return Err(Usage::new(format!(
-                    "--source names {name}, expected one of: {}",
+                return Err(InspectError::Usage(format!(
+                    "{} names {name}, expected one of: {}",
+                    Setting::SOURCE,
                     names.join(", ")
                 )));
             }
@@ -39,7 +39,7 @@ impl Sources {
         let open = |dataset: &ManifestDataset| open_dataset(dataset, &config, moved);
         let codec: ImageCodec = manifest.fill.image_codec.parse()?;
         Ok(Self {
-            datasets: manifest.datasets.iter().map(open).collect::<anyhow::Result<_>>()?,
+            datasets: manifest.datasets.iter().map(open).collect::<Result<_>>()?,
             storage: FrameStorage { codec, size: manifest.fill.frame_size },
         })
     }
@@ -67,7 +67,7 @@ impl Sources {
                     for view in &views {
                         checked.compared += 1;
                         if let Err(error) = self.compare_sample(dataset, view, &mut frames) {
-                            let fault = chunk::of_sample(buffer, id, view, in_full(error.as_ref()));
+                            let fault = chunk::of_sample(buffer, id, view, in_full(&error));
                             bad.push(Bad { kind: Kind::Differs, ..fault });
                         }
                     }
@@ -78,18 +78,20 @@ impl Sources {
                     step: None,
                     samples: views.len() as u64,
                     kind: Kind::Differs,
-                    ..chunk::of_sample(buffer, id, first, in_full(error.as_ref()))
+                    ..chunk::of_sample(buffer, id, first, in_full(&error))
                 }),
             }
         }
         checked.bad.extend(bad);
     }
 
-    fn episode(&self, dataset: usize, origin: &Origin) -> anyhow::Result<Box<Episode>> {
+    fn episode(&self, dataset: usize, origin: &Origin) -> Result<Box<Episode>> {
         let file = self.datasets[dataset].open_file(&origin.source)?;
         match file.episode(&origin.key)? {
             Verdict::Accepted(episode) => Ok(episode),
-            Verdict::Filtered(reason) => Err(anyhow!("the source's episode is filtered out now: {reason}")),
+            Verdict::Filtered(reason) => {
+                Err(InspectError::Found(format!("the source's episode is filtered out now: {reason}")))
+            }
         }
     }
 
@@ -99,25 +101,25 @@ impl Sources {
         dataset: usize,
         view: &SampleView<'_>,
         frames: &mut FrameComparison<'_>,
-    ) -> anyhow::Result<()> {
+    ) -> Result<()> {
         // Frames are compared on their own: of each camera one is read here, none is decoded.
         let mut schema = self.datasets[dataset].schema().clone();
         schema.window.image_history = 1;
         let source: Sample =
-            flatten::sample::<anyhow::Error>(&schema, frames.episode(), view.step(), &mut |_, _, _| Ok(()))?;
+            flatten::sample::<InspectError>(&schema, frames.episode(), view.step(), &mut |_, _, _| Ok(()))?;
         let stored = rows_of(view)?;
         if let Some(difference) = difference::first(&stored, &source) {
-            return Err(anyhow!("not what the source says: {difference}"));
+            return Err(InspectError::Found(format!("not what the source says: {difference}")));
         }
         match frames.first(view, self.datasets[dataset].schema())? {
             None => Ok(()),
-            Some(difference) => Err(anyhow!("not what the source says: {difference}")),
+            Some(difference) => Err(InspectError::Found(format!("not what the source says: {difference}"))),
         }
     }
 }
 
 /// A stored sample without its frames: those are compared encoded where that is enough.
-fn rows_of(view: &SampleView<'_>) -> anyhow::Result<Sample> {
+fn rows_of(view: &SampleView<'_>) -> Result<Sample> {
     let (schema, info) = (view.dataset(), view.episode());
     let (states, actions) = (usize::from(schema.window.state_rows), usize::from(schema.window.action_rows));
     let vector = || vec![0.0; STATE_DIM];
@@ -150,18 +152,16 @@ fn rows_of(view: &SampleView<'_>) -> anyhow::Result<Sample> {
     Ok(sample)
 }
 
-fn open_dataset(
-    dataset: &ManifestDataset,
-    config: &Config,
-    moved: &[(String, PathBuf)],
-) -> anyhow::Result<Dataset> {
+fn open_dataset(dataset: &ManifestDataset, config: &Config, moved: &[(String, PathBuf)]) -> Result<Dataset> {
     let name = &dataset.schema.name;
     let card = DatasetCard::from_text(&dataset.card.text, &dataset.card.path)?;
     let root = moved.iter().find(|(moved, _)| moved == name).map_or(&dataset.root, |(_, path)| path);
     let mut opened = Dataset::open(name, card, root, config).map_err(|error| {
-        let remedy =
-            format!("the source of {name} cannot be read; say where it is now with --source {name}=PATH");
-        Usage::from_error(anyhow::Error::new(error).context(remedy))
+        let remedy = format!(
+            "the source of {name} cannot be read; say where it is now with {} {name}=PATH",
+            Setting::SOURCE
+        );
+        InspectError::While { what: remedy, is_usage: true, source: error.into() }
     })?;
     if let Some(extremes) = &dataset.extremes {
         opened.restore(extremes.clone());

@@ -2,9 +2,9 @@
 
 use rdt_buffer::{Buffer, ChunkId};
 use rdt_chunk::{Chunk, ChunkError, FrameCodec, FrameDecoder, SampleView};
+use rdt_schema::in_full;
 
 use super::{Bad, Checked, Kind};
-use rdt_schema::in_full;
 
 /// Checks every byte of a chunk, decodes every frame, and looks at its bits.
 pub(super) fn check(buffer: &Buffer, id: ChunkId) -> Checked {

@@ -8,6 +8,8 @@ use rdt_buffer::{BitCounts, Buffer, BufferState, ChunkId, over_chunks};
 use rdt_chunk::Chunk;
 use rdt_schema::{CameraSlot, Origin, in_full};
 
+use crate::error::Result;
+
 /// Wordings of instructions kept as examples.
 const EXAMPLES: usize = 3;
 
@@ -79,7 +81,7 @@ struct ChunkSurvey {
     frames: u64,
     generation: u64,
     /// Payload and bits are apart: without its bits a chunk is whole all the same.
-    bits: Result<BitCounts, String>,
+    bits: std::result::Result<BitCounts, String>,
     episodes: Vec<EpisodeSurvey>,
 }
 
@@ -97,7 +99,7 @@ impl Survey {
     /// # Errors
     /// The folder of chunks cannot be listed. A chunk that cannot be read is named in
     /// [`Survey::unread`].
-    pub fn of(buffer: &Buffer) -> anyhow::Result<Self> {
+    pub fn of(buffer: &Buffer) -> Result<Self> {
         let chunks = buffer.published_chunks()?;
         let missing = missing_chunks(buffer, &chunks);
         let surveys = over_chunks(&chunks, None, |id| ChunkSurvey::of(buffer, id));
@@ -108,7 +110,7 @@ impl Survey {
         for (id, chunk) in chunks.into_iter().zip(surveys) {
             match chunk {
                 Ok(chunk) => survey.add(id, chunk, &mut stored, &mut wordings),
-                Err(error) => survey.unread.push((id, in_full(error.as_ref()))),
+                Err(error) => survey.unread.push((id, in_full(&error))),
             }
         }
         survey.unread.extend(missing);
@@ -170,7 +172,7 @@ pub fn missing_chunks(buffer: &Buffer, published: &[ChunkId]) -> Vec<(ChunkId, S
 }
 
 impl ChunkSurvey {
-    fn of(buffer: &Buffer, id: ChunkId) -> anyhow::Result<Self> {
+    fn of(buffer: &Buffer, id: ChunkId) -> Result<Self> {
         let chunk = buffer.map(id)?;
         let header = *chunk.header();
         Ok(Self {
@@ -185,7 +187,7 @@ impl ChunkSurvey {
     }
 }
 
-fn episodes(chunk: &Chunk<Mmap>) -> anyhow::Result<Vec<EpisodeSurvey>> {
+fn episodes(chunk: &Chunk<Mmap>) -> Result<Vec<EpisodeSurvey>> {
     let mut episodes: BTreeMap<u32, EpisodeSurvey> = BTreeMap::new();
     for slot in 0..chunk.header().samples {
         let view = chunk.sample(slot)?;

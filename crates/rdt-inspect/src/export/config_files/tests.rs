@@ -2,7 +2,7 @@
 
 use super::*;
 
-const TEXT: &str = include_str!("../../../../../../configs/base.yaml");
+const TEXT: &str = include_str!("../../../../../configs/base.yaml");
 
 fn edited(text: &str) -> (String, Config) {
     let text =

@@ -9,6 +9,8 @@ use rdt_buffer::embedding::{
 use rdt_buffer::{Buffer, BufferError, Instructions, layout};
 use serde::Serialize;
 
+use crate::error::Result;
+
 /// What `stat` says of embeddings; null where there are none.
 #[derive(Debug, Default, Serialize)]
 pub struct EmbeddingsReport {
@@ -72,7 +74,7 @@ impl EmbeddingsReport {
     ///
     /// # Errors
     /// A folder cannot be listed.
-    pub fn of(buffer: &Buffer) -> anyhow::Result<Self> {
+    pub fn of(buffer: &Buffer) -> Result<Self> {
         let mut report = Self::default();
         match LanguageEmbeddings::open(buffer.dir()) {
             Ok(None) => {}
@@ -98,7 +100,7 @@ fn images(
     buffer: &Buffer,
     stored: &ImageEmbeddings,
     damaged: &mut Vec<DamagedEmbeddings>,
-) -> anyhow::Result<ImagesReport> {
+) -> Result<ImagesReport> {
     let (mut chunks, mut missing_chunks, mut bytes) = (0, 0, 0);
     for id in buffer.published_chunks()? {
         // A chunk that cannot be read is reported as such.
@@ -127,7 +129,7 @@ fn images(
     })
 }
 
-fn language(buffer: &Buffer, stored: &LanguageEmbeddings) -> anyhow::Result<LanguageReport> {
+fn language(buffer: &Buffer, stored: &LanguageEmbeddings) -> Result<LanguageReport> {
     // A chunk that cannot be read is reported as such.
     let texts = Instructions::of(buffer)?.texts;
     let missing = texts.iter().filter(|text| !stored.contains(text)).count();
@@ -149,7 +151,7 @@ fn language(buffer: &Buffer, stored: &LanguageEmbeddings) -> anyhow::Result<Lang
 ///
 /// # Errors
 /// A folder cannot be listed.
-pub fn verify(buffer: &Buffer) -> anyhow::Result<(u64, Vec<DamagedEmbeddings>)> {
+pub fn verify(buffer: &Buffer) -> Result<(u64, Vec<DamagedEmbeddings>)> {
     let dir = buffer.dir();
     let mut paths: Vec<PathBuf> =
         segments(dir)?.into_iter().map(|number| layout::language_embedding(dir, number)).collect();

@@ -2,17 +2,17 @@
 
 use std::path::Path;
 
-use anyhow::Context;
 use rdt_buffer::{Manifest, ManifestDataset};
 use rdt_schema::card::CameraSource;
 use rdt_schema::{CameraSlot, Config, DatasetCard};
 use serde_json::{Map, Value, json};
 
 use super::{cannot_write, create_folder};
-use crate::inspect::dataset_stat::write_json;
+use crate::dataset_stat::write_json;
+use crate::error::{Context, Result};
 
 /// Writes `OUT/configs/`: what RDT's consumer reads from its own folder of that name.
-pub(super) fn write(manifest: &Manifest, out: &Path) -> anyhow::Result<()> {
+pub(super) fn write(manifest: &Manifest, out: &Path) -> Result<()> {
     let folder = out.join("configs");
     create_folder(&folder)?;
     let by_name = |value: &dyn Fn(&ManifestDataset) -> Value| -> Value {
@@ -65,7 +65,7 @@ fn image_keys(dataset: &ManifestDataset) -> Value {
 }
 
 /// The buffer's own configuration with its place and size changed; comments stay.
-fn base_yaml(text: &str, path: &Path, buffer: &Path, chunks: u32, chunk_size: u32) -> anyhow::Result<String> {
+fn base_yaml(text: &str, path: &Path, buffer: &Path, chunks: u32, chunk_size: u32) -> Result<String> {
     // A JSON string is a YAML string, whatever the path holds.
     let place = Value::from(buffer.display().to_string()).to_string();
     let values = [

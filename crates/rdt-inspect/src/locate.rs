@@ -4,34 +4,28 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::Context;
 use memmap2::Mmap;
 use rdt_buffer::{Buffer, ChunkId, SampleId, SlotIndex};
 use rdt_chunk::{Chunk, SampleView};
-use rdt_schema::{Origin, in_full};
+use rdt_schema::{Origin, Setting, in_full};
 
-use crate::exit::Usage;
-use crate::inspect::number::grouped;
+use crate::error::{Context, InspectError, Result};
+use crate::number::grouped;
 
 /// Most episodes named as hints.
 const HINTS: usize = 5;
 
-/// The arguments that name a sample.
-#[derive(Debug, Clone, clap::Args)]
+/// What names a sample: its number, or its episode and step.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Which {
-    /// Sample id: chunk x chunk size + slot
-    #[arg(value_name = "INDEX")]
-    #[arg(conflicts_with_all = ["episode", "step", "dataset"])]
+    /// Sample id: chunk x chunk size + slot.
     pub index: Option<u64>,
-    /// Episode: file relative to the data set's path, and key inside it (empty where a file
-    /// is an episode)
-    #[arg(long, value_name = "FILE:KEY", requires = "step")]
+    /// Episode: file relative to the data set's path, and key inside it, as `FILE:KEY` (KEY empty where
+    /// a file is an episode).
     pub episode: Option<String>,
-    /// Step of the episode, counted as in the source
-    #[arg(long, value_name = "T", requires = "episode")]
+    /// Step of the episode, counted as in the source.
     pub step: Option<u32>,
-    /// Data set, where several have such an episode
-    #[arg(long, value_name = "NAME", requires = "episode")]
+    /// Data set, where several have such an episode.
     pub dataset: Option<String>,
 }
 
@@ -51,7 +45,7 @@ pub struct Located {
 }
 
 impl Located {
-    fn new(buffer: &Buffer, id: SampleId) -> anyhow::Result<Self> {
+    fn new(buffer: &Buffer, id: SampleId) -> Result<Self> {
         let (chunk_id, slot) = buffer.locate(id);
         Ok(Self { id, chunk_id, slot, path: buffer.chunk_path(chunk_id), chunk: buffer.chunk(chunk_id)? })
     }
@@ -60,7 +54,7 @@ impl Located {
     ///
     /// # Errors
     /// The chunk's tables are damaged, or it has no such slot.
-    pub fn view(&self) -> anyhow::Result<SampleView<'_>> {
+    pub fn view(&self) -> Result<SampleView<'_>> {
         self.chunk.sample(self.slot.get()).with_context(|| {
             format!(
                 "{} cannot be read from {}; rdt-buf verify lists all that is damaged",
@@ -82,21 +76,25 @@ impl Which {
     /// # Errors
     /// There is none such: a usage error that names what there is instead. The chunk cannot
     /// be read.
-    pub fn find(&self, buffer: &Buffer) -> anyhow::Result<Located> {
+    pub fn find(&self, buffer: &Buffer) -> Result<Located> {
         match (self.index, &self.episode, self.step) {
             (Some(index), _, _) => by_index(buffer, index),
             (None, Some(episode), Some(step)) => self.by_episode(buffer, episode, step),
-            _ => Err(Usage::new("which sample? give INDEX, or --episode FILE:KEY with --step T")),
+            _ => Err(InspectError::Usage(format!(
+                "which sample? give INDEX, or {} FILE:KEY with {} T",
+                Setting::EPISODE,
+                Setting::STEP
+            ))),
         }
     }
 
-    fn by_episode(&self, buffer: &Buffer, episode: &str, step: u32) -> anyhow::Result<Located> {
+    fn by_episode(&self, buffer: &Buffer, episode: &str, step: u32) -> Result<Located> {
         let datasets = &buffer.manifest().datasets;
         if let Some(name) = &self.dataset
             && !datasets.iter().any(|dataset| dataset.schema.name == *name)
         {
             let names: Vec<&str> = datasets.iter().map(|dataset| dataset.schema.name.as_str()).collect();
-            return Err(Usage::new(format!(
+            return Err(InspectError::Usage(format!(
                 "no data set {name} in {}; expected one of: {}",
                 buffer.dir().display(),
                 names.join(", ")
@@ -108,28 +106,29 @@ impl Which {
         let mut names: Vec<&str> = found.matches.keys().map(|&d| datasets[d].schema.name.as_str()).collect();
         names.sort_unstable();
         match (found.hits.as_slice(), names.as_slice()) {
-            (_, [_, _, ..]) => Err(Usage::new(format!(
-                "episode {episode} is in several data sets: {}; add --dataset NAME",
-                names.join(", ")
+            (_, [_, _, ..]) => Err(InspectError::Usage(format!(
+                "episode {episode} is in several data sets: {}; add {} NAME",
+                names.join(", "),
+                Setting::DATASET
             ))),
             ([id, ..], _) => Located::new(buffer, *id),
             ([], [name]) => {
                 let steps = found.matches.values().next().map(Vec::as_slice).unwrap_or_default();
-                Err(Usage::new(format!(
+                Err(InspectError::Usage(format!(
                     "episode {episode} of {name} has no sample at step {step}; expected {}{}",
                     spans(steps),
                     found.unread_note()
                 )))
             }
-            ([], _) => Err(Usage::new(found.nothing_such(buffer, episode))),
+            ([], _) => Err(InspectError::Usage(found.nothing_such(buffer, episode))),
         }
     }
 }
 
-fn by_index(buffer: &Buffer, index: u64) -> anyhow::Result<Located> {
+fn by_index(buffer: &Buffer, index: u64) -> Result<Located> {
     let count = buffer.sample_count();
     if index >= count {
-        return Err(Usage::new(format!(
+        return Err(InspectError::Usage(format!(
             "sample {index} does not exist: {} holds {} samples, expected 0 to {}",
             buffer.dir().display(),
             grouped(count),
@@ -152,17 +151,12 @@ struct Found {
     unread: Vec<String>,
 }
 
-fn search(
-    buffer: &Buffer,
-    episode: &str,
-    step: u32,
-    wanted: &dyn Fn(usize) -> bool,
-) -> anyhow::Result<Found> {
+fn search(buffer: &Buffer, episode: &str, step: u32, wanted: &dyn Fn(usize) -> bool) -> Result<Found> {
     let only_dataset = (0..buffer.manifest().datasets.len()).filter(|&index| wanted(index)).count() == 1;
     let mut found = Found::default();
     for chunk_id in buffer.published_chunks()? {
         if let Err(error) = search_chunk(buffer, chunk_id, (episode, step), wanted, &mut found) {
-            found.unread.push(format!("chunk {chunk_id}: {}", in_full(error.as_ref())));
+            found.unread.push(format!("chunk {chunk_id}: {}", in_full(&error)));
         }
         if only_dataset && !found.hits.is_empty() {
             break;
@@ -177,7 +171,7 @@ fn search_chunk(
     (episode, step): (&str, u32),
     wanted: &dyn Fn(usize) -> bool,
     found: &mut Found,
-) -> anyhow::Result<()> {
+) -> Result<()> {
     let chunk = buffer.map(chunk_id)?;
     let mut is_here = false;
     for stored in chunk.episodes()?.iter().filter(|stored| wanted(stored.dataset.into())) {

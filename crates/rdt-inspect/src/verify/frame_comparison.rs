@@ -12,6 +12,7 @@ use rdt_image::{Picture, Preprocessor};
 use rdt_schema::{CameraSlot, DatasetSchema, FrameEncoding, FrameForm};
 
 use super::difference;
+use crate::error::Result;
 
 /// What is known of the frames of one episode in one chunk.
 pub(super) struct FrameComparison<'a> {
@@ -55,11 +56,7 @@ impl<'a> FrameComparison<'a> {
     ///
     /// # Errors
     /// A frame cannot be read or decoded.
-    pub(super) fn first(
-        &mut self,
-        view: &SampleView<'_>,
-        schema: &DatasetSchema,
-    ) -> anyhow::Result<Option<String>> {
+    pub(super) fn first(&mut self, view: &SampleView<'_>, schema: &DatasetSchema) -> Result<Option<String>> {
         let (info, window) = (self.episode.info(), &schema.window);
         let histories = [view.dataset().window.image_history, window.image_history];
         if histories[0] != histories[1] {
@@ -105,12 +102,7 @@ impl<'a> FrameComparison<'a> {
         Ok(None)
     }
 
-    fn compare(
-        &mut self,
-        slot: CameraSlot,
-        index: u32,
-        frame: &FrameView<'_>,
-    ) -> anyhow::Result<Option<String>> {
+    fn compare(&mut self, slot: CameraSlot, index: u32, frame: &FrameView<'_>) -> Result<Option<String>> {
         let form = self.episode.frame(slot, index, &mut self.source)?;
         if is_taken_over(frame, &form) && frame.bytes()? == self.source {
             return Ok(None);

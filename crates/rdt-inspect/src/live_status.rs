@@ -8,6 +8,8 @@ use rdt_buffer::live::{ConsumerInfo, Totals, alive_consumers, producers_alive, t
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::error::Result;
+
 /// A look at a buffer.
 #[derive(Debug, Clone, Serialize)]
 pub struct LiveStatus {
@@ -38,7 +40,7 @@ impl LiveStatus {
     ///
     /// # Errors
     /// A folder or file of it cannot be read.
-    pub fn of(dir: &Path) -> anyhow::Result<Self> {
+    pub fn of(dir: &Path) -> Result<Self> {
         let totals = totals(dir)?;
         let producer = |(shard, pid): (rdt_buffer::live::Shard, String)| {
             let said = std::fs::read(dir.join(layout::STATUS).join(file_name(shard)));

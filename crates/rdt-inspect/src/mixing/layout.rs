@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use anyhow::Context;
 use rdt_buffer::{Buffer, over_chunks};
+
+use crate::error::{Context, Result};
 
 /// Episodes of the samples of a buffer, real or imagined.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,9 +23,9 @@ impl Layout {
     ///
     /// # Errors
     /// A chunk cannot be read.
-    pub fn of(buffer: &Buffer) -> anyhow::Result<Self> {
+    pub fn of(buffer: &Buffer) -> Result<Self> {
         let chunks = buffer.published_chunks()?;
-        let read = over_chunks(&chunks, None, |id| -> anyhow::Result<Vec<(u64, u64)>> {
+        let read = over_chunks(&chunks, None, |id| -> Result<Vec<(u64, u64)>> {
             let chunk = buffer.map(id)?;
             let episodes = chunk.episodes()?;
             let mut runs: Vec<(u64, u64)> = Vec::new();

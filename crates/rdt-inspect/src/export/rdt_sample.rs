@@ -4,15 +4,15 @@ use std::fs::File;
 use std::io::BufWriter;
 use std::path::Path;
 
-use anyhow::Context;
 use rdt_schema::{Instruction, STATE_DIM, Sample};
 
 use super::cannot_write;
 use super::npz::{Element, Npz};
-use crate::inspect::dataset_stat::write_json;
+use crate::dataset_stat::write_json;
+use crate::error::{Context, Result};
 
 /// Writes the sample of `slot` into a chunk's folder; returns the bytes of its arrays' file.
-pub(super) fn write(folder: &Path, slot: u32, sample: &Sample) -> anyhow::Result<u64> {
+pub(super) fn write(folder: &Path, slot: u32, sample: &Sample) -> Result<u64> {
     let content = serde_json::json!({
         "dataset_name": sample.dataset_name,
         "#steps": sample.num_steps,
@@ -28,7 +28,7 @@ pub(super) fn write(folder: &Path, slot: u32, sample: &Sample) -> anyhow::Result
 }
 
 /// RDT's reader locks an empty file beside each file, and fails where it is missing.
-pub(super) fn write_lock(path: &Path) -> anyhow::Result<()> {
+pub(super) fn write_lock(path: &Path) -> Result<()> {
     let mut lock = path.as_os_str().to_owned();
     lock.push(".lock");
     File::create(&lock).map(drop).with_context(|| cannot_write(Path::new(&lock)))

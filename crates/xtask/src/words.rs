@@ -84,7 +84,9 @@ fn flags(text: &str) -> Vec<usize> {
     let mut in_command = false;
     let mut found = Vec::new();
     for (number, line) in code(text) {
-        let names_program = ["rdt-produce", "rdt-consume", "rdt-buf"].iter().any(|name| line.contains(name));
+        let names_program = ["rdt-produce", "rdt-consume", "rdt-buf", "cargo build", "RDT --"]
+            .iter()
+            .any(|name| line.contains(name));
         let is_flag = |at: usize| {
             let rest = &line.as_bytes()[at + 2..];
             let before = at.checked_sub(1).map(|before| line.as_bytes()[before]);

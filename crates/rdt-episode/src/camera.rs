@@ -10,7 +10,7 @@ use rdt_schema::card::{CameraRule, FileTemplate};
 use rdt_schema::{ChannelOrder, Flip, FrameEncoding, FrameForm};
 
 use crate::EpisodeError;
-use crate::hdf5_file::FrameArray;
+use crate::container::FrameArray;
 
 /// Largest picture that is read: beyond it a damaged header is the likelier cause.
 const LARGEST_PNG_BYTES: usize = 256 << 20;

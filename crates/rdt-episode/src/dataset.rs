@@ -6,7 +6,7 @@ use rdt_schema::card::Mapping;
 use rdt_schema::card::{CardConversion, ColumnExtremes, Extremes};
 use rdt_schema::{ActionSource, Config, DatasetCard, DatasetSchema, Setting};
 
-use crate::source_file::{SourceFile, inside};
+use crate::read::{SourceFile, inside};
 use crate::{EpisodeError, files};
 
 /// A data set, ready to open its files. Reads from any number of threads.
@@ -219,7 +219,7 @@ impl FirstPass {
             widened.state.iter_mut().zip(&card.state).chain(widened.action.iter_mut().zip(&card.action));
         for (extremes, mapping) in all {
             let Some(extremes) = extremes else { continue };
-            let Ok(matrix) = file.hdf5().read_f64(&inside(key, &mapping.array)) else { return };
+            let Ok(matrix) = file.container().read_f64(&inside(key, &mapping.array)) else { return };
             let highest = mapping
                 .columns
                 .as_ref()

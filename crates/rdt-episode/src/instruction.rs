@@ -11,14 +11,14 @@ use rdt_schema::{DatasetCard, Instruction};
 use serde_json::Value;
 
 use crate::EpisodeError;
-use crate::hdf5_file::Hdf5File;
+use crate::container::Container;
 
 const REMEDY: &str = "write the instruction there, or change the card's instruction.from";
 
 /// The wordings of one episode with their shares.
 pub(crate) fn find(
     card: &DatasetCard,
-    file: &Hdf5File,
+    file: &Container,
     path: &Path,
     group: &str,
 ) -> Result<Vec<Instruction>, EpisodeError> {
@@ -53,7 +53,7 @@ fn describe(source: &InstructionSource) -> String {
 /// `None` where the episode does not have this source.
 fn from_source(
     source: &InstructionSource,
-    file: &Hdf5File,
+    file: &Container,
     path: &Path,
     group: &str,
 ) -> Result<Option<Vec<Instruction>>, EpisodeError> {
@@ -91,7 +91,7 @@ fn from_source(
             wordings(&beside, "content", &values?).map(Some)
         }
         InstructionSource::Array(array) => {
-            let array = crate::source_file::inside(group, array);
+            let array = crate::read::inside(group, array);
             if !file.exists(&array) {
                 return Ok(None);
             }

@@ -1,4 +1,5 @@
-//! Episodes out of source files, by dataset card.
+//! Episodes out of source files, by dataset card. Each format of files has a folder of its own behind one
+//! seam, `container`; HDF5 is the one there is, a feature of this crate.
 //!
 //! A [`Dataset`] is a card and a path. It lists its files; a [`SourceFile`] lists its episodes; an
 //! [`Episode`] holds the rows of the unified vector's active columns in `f64` and reads frames one
@@ -29,17 +30,21 @@
 #![forbid(unsafe_code)]
 
 mod camera;
+mod container;
 mod dataset;
 mod episode;
 mod error;
 mod files;
 pub mod flatten;
-pub mod hdf5_file;
+#[cfg(feature = "hdf5")]
+pub mod hdf5;
 mod instruction;
-mod source_file;
+mod matrix;
+mod read;
 
 pub use camera::{MemoryFrames, read_png};
 pub use dataset::Dataset;
 pub use episode::{Episode, Recording};
 pub use error::{Cause, ContentFault, EpisodeError, OpenFault};
-pub use source_file::{SourceFile, Verdict};
+pub use matrix::Matrix;
+pub use read::{SourceFile, Verdict};

@@ -3,7 +3,7 @@
 /// With commas between groups of three digits.
 ///
 /// ```
-/// assert_eq!(rdt_cli::inspect::number::grouped(1234567), "1,234,567");
+/// assert_eq!(rdt_inspect::number::grouped(1234567), "1,234,567");
 /// ```
 pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
@@ -20,7 +20,7 @@ pub fn grouped(number: u64) -> String {
 /// A size with a decimal unit, as disks are sold.
 ///
 /// ```
-/// assert_eq!(rdt_cli::inspect::number::bytes(27_300.0), "27.3 KB");
+/// assert_eq!(rdt_inspect::number::bytes(27_300.0), "27.3 KB");
 /// ```
 pub fn bytes(bytes: f64) -> String {
     let mut size = bytes;
@@ -36,8 +36,8 @@ pub fn bytes(bytes: f64) -> String {
 /// `1 chunk`, `2 chunks`.
 ///
 /// ```
-/// assert_eq!(rdt_cli::inspect::number::counted(1, "chunk"), "1 chunk");
-/// assert_eq!(rdt_cli::inspect::number::counted(5000, "chunk"), "5,000 chunks");
+/// assert_eq!(rdt_inspect::number::counted(1, "chunk"), "1 chunk");
+/// assert_eq!(rdt_inspect::number::counted(5000, "chunk"), "5,000 chunks");
 /// ```
 pub fn counted(count: u64, noun: &str) -> String {
     format!("{} {noun}{}", grouped(count), if count == 1 { "" } else { "s" })

@@ -44,6 +44,8 @@ pub use shipped::SHIPPED;
 pub struct DatasetCard {
     /// Steps a second; 0 where unknown.
     pub control_freq: f32,
+    /// Of which format the files are.
+    pub format: SourceFormat,
     /// Which files hold episodes: a pattern on the file's name, or on the last parts of its path
     /// where it holds `/`. `*` stands for any run of characters inside one part.
     pub files: String,
@@ -164,6 +166,15 @@ impl Rotation {
             Self::Matrix => 9,
         }
     }
+}
+
+/// A format of source files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SourceFormat {
+    /// HDF5.
+    #[default]
+    Hdf5,
 }
 
 /// How action rows align with states, and what a window is made of.

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use rdt_episode::hdf5_file::Hdf5File;
+use rdt_episode::hdf5::Hdf5File;
 use rdt_episode::{Dataset, Episode, EpisodeError, SourceFile, Verdict, flatten};
 use rdt_schema::{STATE_DIM, Sample, statistics::ColumnStatistics};
 use serde_json::Value;

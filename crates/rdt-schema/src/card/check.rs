@@ -62,6 +62,7 @@ fn build(file: CardFile, text: &str, path: &Path) -> Result<DatasetCard, Wrong> 
     }
     Ok(DatasetCard {
         control_freq: file.control_freq,
+        format: file.format,
         files: file.files,
         episodes: file.episodes,
         state: mappings("state", file.state)?,

@@ -9,7 +9,7 @@ use std::fmt;
 use serde::de::{Deserializer, SeqAccess, Visitor};
 use serde::{Deserialize, de};
 
-use super::{BeforeTrim, NumSteps, Precision, Rotation};
+use super::{BeforeTrim, NumSteps, Precision, Rotation, SourceFormat};
 use crate::camera::{ChannelOrder, Flip};
 use crate::window::{ActionSource, Tail};
 
@@ -17,6 +17,8 @@ use crate::window::{ActionSource, Tail};
 #[serde(deny_unknown_fields)]
 pub(super) struct CardFile {
     pub control_freq: f32,
+    #[serde(default)]
+    pub format: SourceFormat,
     pub files: String,
     #[serde(default)]
     pub episodes: String,

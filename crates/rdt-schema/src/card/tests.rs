@@ -104,6 +104,7 @@ fn unknown_and_missing_keys_are_named_with_their_line() {
     says(&refused("    columns: 0..2", "    column: 0..2"), &["column", "line 8"]);
     says(&refused("actions: recorded", "actions: recorder"), &["recorder", "line 11", "recorded"]);
     says(&refused("files: \"*.hdf5\"\n", ""), &["files"]);
+    says(&refused("control_freq: 10", "control_freq: 10\nformat: zarr"), &["zarr", "hdf5"]);
     says(&refused("    columns: 0..2", "    convert: [{sclae: 2}]"), &["sclae", "line 8", "scale"]);
     says(&refused("    columns: 0..2", "    columns: 2..0"), &["2..0", "line 8"]);
     says(&refused("control_freq: 10", "control_freq: ten"), &["line 1"]);

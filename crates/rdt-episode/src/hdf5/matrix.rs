@@ -7,24 +7,9 @@ use super::library::library;
 use super::rows::Rows;
 use super::source::SourceFile;
 use crate::EpisodeError;
-
-/// A numeric array, row by row.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Matrix {
-    /// Number of rows (steps); at least 1.
-    pub rows: usize,
-    /// Values in a row: all dimensions but the first, multiplied; 1 for a 1-D array.
-    pub columns: usize,
-    /// `rows * columns` values, row by row.
-    pub values: Vec<f64>,
-}
+use crate::matrix::Matrix;
 
 impl Matrix {
-    /// One row.
-    pub fn row(&self, index: usize) -> &[f64] {
-        &self.values[index * self.columns..(index + 1) * self.columns]
-    }
-
     pub(super) fn read(file: &Arc<SourceFile>, place: &str) -> Result<Self, EpisodeError> {
         let (dataset, layed) = look_up(file, place)?;
         let Some((&rows, rest)) = layed.shape.split_first() else {

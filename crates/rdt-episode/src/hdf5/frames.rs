@@ -9,11 +9,11 @@ use rdt_schema::FrameEncoding;
 
 use super::jpeg::{self, Flaw};
 use super::layout::{Kind, look_up};
-use super::matrix::Matrix;
 use super::rows::{Rows, is_u8};
 use super::source::SourceFile;
 use super::variable::{Run, VariableRows};
 use crate::EpisodeError;
+use crate::matrix::Matrix;
 
 const FORMS: &str = "frames: u8 (T, H, W, 3), strings |S<n> (T,), u8 (T, N), or variable-length u8 (T,)";
 

@@ -11,9 +11,10 @@ use rdt_schema::card::{BeforeTrim, CameraRule, CameraSource, Mapping, NumSteps};
 use rdt_schema::{ActionSource, CameraSlot, Origin};
 
 use crate::camera::{CameraFrames, PngFiles};
+use crate::container::Container;
 use crate::episode::Parts;
-use crate::hdf5_file::{Hdf5File, Matrix};
 use crate::instruction::{self, nearest_folder};
+use crate::matrix::Matrix;
 use crate::{Dataset, Episode, EpisodeError};
 
 /// An open file of a data set.
@@ -22,7 +23,7 @@ pub struct SourceFile<'d> {
     dataset: &'d Dataset,
     name: String,
     path: PathBuf,
-    hdf5: Hdf5File,
+    container: Container,
     keys: Vec<String>,
 }
 
@@ -43,9 +44,9 @@ pub(crate) fn inside(group: &str, array: &str) -> String {
 impl<'d> SourceFile<'d> {
     pub(crate) fn open(dataset: &'d Dataset, name: &str) -> Result<Self, EpisodeError> {
         let path = dataset.path_of(name);
-        let hdf5 = Hdf5File::open(&path)?;
+        let container = Container::open(dataset.card().format, &path)?;
         let pattern = &dataset.card().episodes;
-        let keys = hdf5.groups(pattern)?;
+        let keys = container.groups(pattern)?;
         if keys.is_empty() {
             return Err(EpisodeError::content(
                 &path,
@@ -55,7 +56,7 @@ impl<'d> SourceFile<'d> {
                 format!("change episodes in {}, or remove the file", dataset.card().path().display()),
             ));
         }
-        Ok(Self { dataset, name: name.to_owned(), path, hdf5, keys })
+        Ok(Self { dataset, name: name.to_owned(), path, container, keys })
     }
 
     /// The keys of its episodes, in natural order (`demo_2` before `demo_10`); one empty key where
@@ -64,8 +65,8 @@ impl<'d> SourceFile<'d> {
         &self.keys
     }
 
-    pub(crate) fn hdf5(&self) -> &Hdf5File {
-        &self.hdf5
+    pub(crate) fn container(&self) -> &Container {
+        &self.container
     }
 
     /// Reads the episode `key`: rows, instruction, and where its frames are. Frames themselves are
@@ -110,7 +111,7 @@ impl<'d> SourceFile<'d> {
             self.check_counts(&arrays, states.rows, actions.rows)?;
         }
         let cameras = self.cameras(key, position, steps)?;
-        let instructions = instruction::find(card, &self.hdf5, &self.path, key)?;
+        let instructions = instruction::find(card, &self.container, &self.path, key)?;
 
         let cut = match card.trim_still.as_ref().map(|trim| trim.before) {
             Some(BeforeTrim::Cut) => first_step,
@@ -155,7 +156,7 @@ impl<'d> SourceFile<'d> {
     fn steps(&self, key: &str) -> Result<usize, EpisodeError> {
         let card = self.dataset.card();
         let array = inside(key, card.state.first().map_or("", |mapping| mapping.array.as_str()));
-        let shape = self.hdf5.shape(&array).ok_or_else(|| self.missing(&array))?;
+        let shape = self.container.shape(&array).ok_or_else(|| self.missing(&array))?;
         let rows = shape.first().copied().unwrap_or(0);
         rows.checked_sub(card.window.extra_states as usize).filter(|&steps| steps > 0).ok_or_else(|| {
             self.fault(
@@ -326,13 +327,14 @@ impl<'d> SourceFile<'d> {
         match &rule.source {
             CameraSource::Array { path, lengths } => {
                 let place = inside(key, path);
-                if self.hdf5.shape(&place).is_none() {
+                if self.container.shape(&place).is_none() {
                     return absent(&place, "no such array");
                 }
                 let table = lengths.as_ref().map(|(table, row)| (inside(key, table), *row));
-                let table = table.filter(|(table, _)| self.hdf5.exists(table));
-                let frames =
-                    self.hdf5.frames(&place, table.as_ref().map(|(table, row)| (table.as_str(), *row)))?;
+                let table = table.filter(|(table, _)| self.container.exists(table));
+                let frames = self
+                    .container
+                    .frames(&place, table.as_ref().map(|(table, row)| (table.as_str(), *row)))?;
                 self.check_frame_count(&place, frames.len(), steps)?;
                 Ok(Some(CameraFrames::of_array(frames, rule)))
             }
@@ -396,10 +398,10 @@ impl Arrays<'_> {
             Some(position) => position,
             None => {
                 let path = inside(self.key, array);
-                if self.file.hdf5.shape(&path).is_none() {
+                if self.file.container.shape(&path).is_none() {
                     return Err(self.file.missing(&path));
                 }
-                self.read.push((array.to_owned(), self.file.hdf5.read_f64(&path)?));
+                self.read.push((array.to_owned(), self.file.container.read_f64(&path)?));
                 self.read.len() - 1
             }
         };

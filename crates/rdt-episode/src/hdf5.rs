@@ -35,11 +35,11 @@ mod tests;
 use std::path::Path;
 use std::sync::Arc;
 
-pub use frames::FrameArray;
-pub use matrix::Matrix;
+pub(crate) use frames::FrameArray;
 
 use self::source::SourceFile;
 use crate::EpisodeError;
+use crate::matrix::Matrix;
 
 /// An HDF5 file, open for reading.
 ///

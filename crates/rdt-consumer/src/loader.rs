@@ -316,8 +316,8 @@ impl Loader {
     }
 
     fn send(&mut self, cell: Cell, ticket: Ticket) -> Result<(), ConsumerError> {
-        let sent = self.jobs.as_ref().map(|jobs| jobs.send(Job { cell, ticket }));
-        sent.and_then(Result::ok).ok_or(ConsumerError::WorkerLost)
+        let Some(jobs) = &self.jobs else { return Err(ConsumerError::WorkerLost) };
+        jobs.send(Job { cell, ticket }).map_err(|_| ConsumerError::WorkerLost)
     }
 
     fn file_all(&mut self) -> Result<(), ConsumerError> {

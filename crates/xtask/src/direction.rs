@@ -118,11 +118,7 @@ mod tests {
 
     #[test]
     fn edges_and_rows_that_are_missing_or_too_many_are_named() -> Result<()> {
-        let missing = found(&RIGHT.replacen("`low` | |\n", "| |\n", 1).replacen(
-            "| `high` | x | | |",
-            "| `high` | x | | |",
-            1,
-        ))?;
+        let missing = found(&RIGHT.replacen("`low` | |\n", "| |\n", 1))?;
         assert!(missing.iter().any(|line| line.contains("high depends on low")), "{missing:?}");
         let more = found(&RIGHT.replacen("| `low` | x | | |", "| `low` | x | `high` | |", 1))?;
         assert!(more.iter().any(|line| line.contains("low says that it sees high")), "{more:?}");

@@ -37,7 +37,6 @@ const _: () = {
 
 impl FrameArray {
     /// Number of frames; at least 1.
-    #[expect(clippy::len_without_is_empty, reason = "an empty array of frames cannot be made")]
     pub fn len(&self) -> usize {
         match &self.form {
             Form::Raw { rows, .. } | Form::Padded { rows, .. } => rows.count,

@@ -1,6 +1,6 @@
 //! Batches, built ahead by worker threads and delivered in order.
 //!
-//! A loader takes tickets from its [`Feed`](crate::feed::Feed), lends each to a worker thread together
+//! A loader takes tickets from its `Feed`, lends each to a worker thread together
 //! with a *slot* of a batch, into which the worker decodes straight, and delivers the batches in the
 //! order in which the feed cut them. It knows no source and no order. Which samples a batch holds is
 //! settled before any thread runs, so timing shows in nothing but time. A bounded number of batches is

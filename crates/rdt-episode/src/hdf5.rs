@@ -43,7 +43,7 @@ use crate::matrix::Matrix;
 
 /// An HDF5 file, open for reading.
 ///
-/// Cheap to clone; every [`FrameArray`] taken from it keeps it open.
+/// Cheap to clone; every `FrameArray` taken from it keeps it open.
 #[derive(Debug, Clone)]
 pub struct Hdf5File(Arc<SourceFile>);
 

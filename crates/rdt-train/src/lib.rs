@@ -1,7 +1,7 @@
 //! How the RDT network is trained.
 //!
 //! The network itself, its encoders and its weights' files are [`rdt_model`]'s. Here are the
-//! [parameters](parameters) that change, with optimiser and average, and the [run](run): settings,
+//! [parameters] that change, with optimiser and average, and the [run]: settings,
 //! schedule, loop, checkpoints. Batches come from `rdt-consumer`.
 
 #![forbid(unsafe_code)]

@@ -41,7 +41,7 @@ impl FlatParameters {
     }
 
     /// Gradient of `loss` as one flat f32 buffer, and frees the graph. Without keeping what the
-    /// backward pass needs: [`crate::recompute`].
+    /// backward pass needs: [`crate::parameters::recompute`].
     ///
     /// # Errors
     /// `loss` does not depend on these parameters, or the memory is not there.

@@ -303,3 +303,92 @@ fn training_follows_a_live_buffer_and_resumes() {
         "{status}"
     );
 }
+
+#[test]
+fn held_out_episodes_of_a_live_buffer_are_consumed_and_not_trained_on() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let buffer = folder.path().join("buffer");
+    let libero = format!("libero={}", crate::support::sample_data().join("libero").display());
+    let tiny = crate::support::root().join("configs/tiny.yaml").display().to_string();
+    let producer = Producer::start(&libero, &buffer, &["--config", &tiny]);
+    let (at, out) = (buffer.display().to_string(), folder.path().join("run").display().to_string());
+    let train = |steps: &str, more: &[&str]| {
+        let mut args = vec!["--buffer", &at, "--output-dir", &out, "--config", &tiny, "--follow"];
+        args.extend(["--train-batch-size", "4", "--max-train-steps", steps, "--device", "cpu"]);
+        args.extend(["--holdout", "0.5"]);
+        args.extend(more);
+        consume(args)
+    };
+    train("12", &["--sample-period", "6"]).expect(0);
+    assert_eq!(producer.stop(), Some(0));
+    let status: Value = produce(["status", &at, "--json"]).expect(0).json();
+    let delivered = status["delivered"].as_u64().expect("a number");
+    assert!(delivered > 12 * 4, "none of a held-out episode was consumed: {status}");
+    assert_eq!(status["lost"].as_u64(), Some(0), "{status}");
+    train("20", &["--order", "windowed"]).expect(2).says(&["--order is windowed with --follow"]);
+}
+
+#[test]
+fn a_buffer_is_followed_with_stored_images() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = folder.path().join("buffer").display().to_string();
+    let out = folder.path().join("run").display().to_string();
+    let libero = format!("libero={}", crate::support::sample_data().join("libero").display());
+    let tiny = crate::support::root().join("configs/tiny.yaml").display().to_string();
+    produce(["--fill-up", "--dataset", &libero, "--buffer", &at, "--config", &tiny]).expect(0);
+    let train = || {
+        let args = ["--buffer", &at, "--output-dir", &out, "--follow", "--precomp-img-embed"];
+        consume(args.into_iter().chain([
+            "--train-batch-size",
+            "4",
+            "--max-train-steps",
+            "3",
+            "--device",
+            "cpu",
+        ]))
+    };
+    train().expect(2).says(&["--precomp-img-embed", "rdt-consume embed --images"]);
+    consume(["embed", "--buffer", &at, "--images", "--device", "cpu"]).expect(0);
+    let run = train().expect(0);
+    assert!(run.stdout.contains("steps 3"), "{}", run.stdout);
+}
+
+#[test]
+fn chunks_of_a_live_buffer_without_stored_images_are_named_and_left_for_later() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let buffer = folder.path().join("buffer");
+    let libero = format!("libero={}", crate::support::sample_data().join("libero").display());
+    let tiny = crate::support::root().join("configs/tiny.yaml").display().to_string();
+    let producer = Producer::start(&libero, &buffer, &["--config", &tiny]);
+    let published = || std::fs::read_dir(buffer.join("chunks")).map_or(0, Iterator::count);
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while published() < 3 {
+        assert!(std::time::Instant::now() < deadline, "no chunks after a minute");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    assert_eq!(producer.stop(), Some(0));
+    let (at, out) = (buffer.display().to_string(), folder.path().join("run").display().to_string());
+    let status = || -> Value { produce(["status", &at, "--json"]).expect(0).json() };
+    consume(["embed", "--buffer", &at, "--images", "--device", "cpu"]).expect(0);
+    let mut files: Vec<_> = std::fs::read_dir(buffer.join("embeddings/images"))
+        .expect("a folder")
+        .map(|entry| entry.expect("an entry").path())
+        .collect();
+    files.sort();
+    let away = folder.path().join("away.emb");
+    std::fs::rename(&files[1], &away).expect("a file to move");
+    let train = |steps: &str, more: &[&str]| {
+        let mut args = vec!["--buffer", &at, "--output-dir", &out, "--follow", "--precomp-img-embed"];
+        args.extend(["--train-batch-size", "4", "--max-train-steps", steps, "--device", "cpu"]);
+        args.extend(more);
+        consume(args)
+    };
+    train("1000", &[]).expect(1).says(&["no embeddings", "everything is consumed"]);
+    let left = status();
+    assert!(left["unread"].as_u64() > Some(0), "{left}");
+    // Embedded later, it is read.
+    std::fs::rename(&away, &files[1]).expect("a file to move");
+    train("2000", &["--resume-from-checkpoint", "latest"]).expect(1).says(&["everything is consumed"]);
+    let all = status();
+    assert_eq!((all["unread"].as_u64(), all["lost"].as_u64()), (Some(0), Some(0)), "{all}");
+}

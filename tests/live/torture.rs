@@ -323,7 +323,7 @@ impl Checker {
         let (stop, delivered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let (stopped, counted, buffer) = (Arc::clone(&stop), Arc::clone(&delivered), buffer.to_owned());
         let thread = std::thread::spawn(move || {
-            let options = FollowerOptions { window: 8, seed: 9 };
+            let options = FollowerOptions { window: 8, seed: 9, stored_images: false };
             let mut follower = Follower::new(&buffer, options).expect("a follower");
             let mut decoder = FrameDecoder::new();
             let mut places = Vec::new();

@@ -150,12 +150,10 @@ impl Loader {
     /// # Errors
     /// It is no buffer, is being filled or cannot be written; else as of [`Loader::ordered`].
     pub fn live(dir: &Path, batches: LiveOptions, options: LoaderOptions) -> Result<Self, ConsumerError> {
-        if let Delivery::Embeddings { .. } = options.layout.delivery {
-            // Of chunks that are replaced, nobody makes them.
-            return Err(ConsumerError::NoImageEmbeddings);
-        }
         let source = Arc::new(Buffer::open(dir)?);
-        Self::new(source, Box::new(LiveFeed::open(dir, batches)?), options)
+        // Chunks that nobody has embedded yet are left for later.
+        let stored_images = matches!(options.layout.delivery, Delivery::Embeddings { .. });
+        Self::new(source, Box::new(LiveFeed::open(dir, batches, stored_images)?), options)
     }
 
     fn new(

@@ -42,6 +42,8 @@ pub struct FollowerOptions {
     pub window: usize,
     /// Seed of the choice of chunks and slots.
     pub seed: u64,
+    /// Whether chunks without stored embeddings of their images are named and left for later.
+    pub stored_images: bool,
 }
 
 /// Claims samples of a buffer. One a process; the samples may go to other threads.
@@ -283,8 +285,9 @@ impl Follower {
     }
 
     fn open(&mut self, at: Generation) -> Result<(), BufferError> {
+        let opened = self.payload(at);
         let Some(known) = self.known.get_mut(&at) else { return Ok(()) };
-        match payload(&self.dir, &self.manifest, at) {
+        match opened {
             Ok(Some(chunk)) if chunk.header().samples == known.claims.slots() => {
                 known.failed = None;
                 let hold = self
@@ -315,6 +318,19 @@ impl Follower {
             }
         }
         Ok(())
+    }
+
+    /// The chunk of a generation, if it is there, with what must be stored beside it.
+    fn payload(&self, at: Generation) -> Result<Option<Chunk<Mmap>>, BufferError> {
+        let chunk = payload(&self.dir, &self.manifest, at)?;
+        if chunk.is_some() && self.options.stored_images {
+            let path = layout::image_embedding(&self.dir, at.chunk, at.generation);
+            if !path.try_exists().map_err(|e| BufferError::io("look at", path, e))? {
+                let (dir, Generation { chunk, generation }) = (self.dir.clone(), at);
+                return Err(BufferError::NoImageEmbeddings { dir, chunk, generation });
+            }
+        }
+        Ok(chunk)
     }
 
     fn pass(&mut self, at: Generation) {
@@ -492,13 +508,15 @@ impl Drop for Claimed {
     }
 }
 
-/// Whether a chunk may be read later: the system could not open it, and it is neither gone nor damaged.
+/// Whether a chunk may be read later: the system could not open it, or its images have no stored embeddings
+/// yet, and it is neither gone nor damaged.
 fn may_pass(error: &BufferError) -> bool {
     match error {
         BufferError::Chunk { source: ChunkError::File { source, .. }, .. } => {
             source.kind() != std::io::ErrorKind::NotFound
         }
-        BufferError::Io { .. } => true,
+        // Somebody may embed it yet.
+        BufferError::Io { .. } | BufferError::NoImageEmbeddings { .. } => true,
         _ => false,
     }
 }

@@ -70,19 +70,22 @@ pub(crate) struct LiveFeed {
 }
 
 impl LiveFeed {
-    /// Registers as a consumer of the buffer at `dir`.
+    /// Registers as a consumer of the buffer at `dir`; of chunks with `stored_images` only, if that is asked.
     ///
     /// # Errors
     /// A batch of no samples, a share out of range; it is no buffer, is being filled, or cannot be
     /// written.
-    pub(crate) fn open(dir: &Path, options: LiveOptions) -> Result<Self, ConsumerError> {
+    pub(crate) fn open(dir: &Path, options: LiveOptions, stored_images: bool) -> Result<Self, ConsumerError> {
         if options.batch == 0 {
             return Err(ConsumerError::EmptyBatch);
         }
         if options.holdout != 0.0 {
             Holdout::check_share(options.holdout)?;
         }
-        let follower = Follower::new(dir, FollowerOptions { window: options.window, seed: options.seed })?;
+        let follower = Follower::new(
+            dir,
+            FollowerOptions { window: options.window, seed: options.seed, stored_images },
+        )?;
         let now = Instant::now();
         Ok(Self {
             follower,

@@ -55,7 +55,7 @@ fn take(follower: &mut Follower, count: usize) -> Result<Vec<(String, String, u3
 }
 
 fn follower(dir: &Path) -> Result<Follower> {
-    Ok(Follower::new(dir, FollowerOptions { window: 4, seed: 3 })?)
+    Ok(Follower::new(dir, FollowerOptions { window: 4, seed: 3, stored_images: false })?)
 }
 
 #[test]

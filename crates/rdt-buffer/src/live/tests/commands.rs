@@ -199,7 +199,8 @@ fn a_claim_of_a_follower_takes_a_few_microseconds() -> Result {
         let (leased, summary) = make::write(lease, &numbers)?;
         leased.publish(&summary)?;
     }
-    let mut follower = Follower::new(dir.path(), FollowerOptions { window: 8, seed: 1 })?;
+    let mut follower =
+        Follower::new(dir.path(), FollowerOptions { window: 8, seed: 1, stored_images: false })?;
     let mut best = f64::INFINITY;
     for _ in 0..15 {
         let began = std::time::Instant::now();

@@ -47,7 +47,7 @@ pub(super) fn start_shard(
 }
 
 pub(super) fn follower(dir: &Path) -> Result<Follower> {
-    Ok(Follower::new(dir, FollowerOptions { window: 2, seed: 1 })?)
+    Ok(Follower::new(dir, FollowerOptions { window: 2, seed: 1, stored_images: false })?)
 }
 
 /// Writes samples with these numbers, which become their steps, under a lease.

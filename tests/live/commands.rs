@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -24,11 +24,7 @@ impl Producer {
         let log = fs::File::create(buffer.with_extension("log")).expect("a log");
         let child = produce_command(args).stdout(Stdio::null()).stderr(log).spawn();
         let producer = Self(child.expect("rdt-produce starts"));
-        let began = Instant::now();
-        while !buffer.join("status/producer-0-of-1.json").exists() {
-            assert!(began.elapsed() < Duration::from_secs(60), "{}", said(buffer));
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        wait_for(buffer, || buffer.join("status/producer-0-of-1.json").exists());
         producer
     }
 
@@ -42,6 +38,15 @@ impl Drop for Producer {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
+    }
+}
+
+/// Waits for what the producer of `buffer` does.
+fn wait_for(buffer: &Path, is_done: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !is_done() {
+        assert!(began.elapsed() < Duration::from_secs(60), "{}", said(buffer));
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 
@@ -266,34 +271,76 @@ fn read_only_media_have_a_static_order_and_cannot_be_followed() {
     seen.expect(0);
 }
 
-#[test]
-fn training_follows_a_live_buffer_and_resumes() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let buffer = folder.path().join("buffer");
-    let libero = format!("libero={}", crate::support::sample_data().join("libero").display());
-    let tiny = crate::support::root().join("configs/tiny.yaml").display().to_string();
-    let producer = Producer::start(&libero, &buffer, &["--config", &tiny]);
-    let (at, out) = (buffer.display().to_string(), folder.path().join("run").display().to_string());
-    let train = |steps: &str, more: &[&str]| {
-        let mut args = vec!["--buffer", &at, "--output-dir", &out, "--config", &tiny, "--follow"];
+/// A buffer of the sample episodes for the small configuration, and a training that follows it.
+struct Training {
+    folder: tempfile::TempDir,
+    buffer: PathBuf,
+    libero: String,
+    tiny: String,
+}
+
+impl Training {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let buffer = folder.path().join("buffer");
+        let libero = format!("libero={}", crate::support::sample_data().join("libero").display());
+        let tiny = crate::support::root().join("configs/tiny.yaml").display().to_string();
+        Self { folder, buffer, libero, tiny }
+    }
+
+    fn producer(&self) -> Producer {
+        Producer::start(&self.libero, &self.buffer, &["--config", &self.tiny])
+    }
+
+    /// Trains to step `steps` in batches of four.
+    fn train(&self, steps: &str, more: &[&str]) -> Run {
+        let (at, out) = (self.buffer.display().to_string(), self.folder.path().join("run"));
+        let out = out.display().to_string();
+        let mut args = vec!["--buffer", &at, "--output-dir", &out, "--config", &self.tiny, "--follow"];
         args.extend(["--train-batch-size", "4", "--max-train-steps", steps, "--device", "cpu"]);
         args.extend(more);
         consume(args)
-    };
-    train("5", &[]).expect(0);
-    let again = train("8", &["--resume-from-checkpoint", "latest"]).expect(0);
+    }
+
+    fn embed_images(&self) {
+        let at = self.buffer.display().to_string();
+        consume(["embed", "--buffer", &at, "--images", "--device", "cpu"]).expect(0);
+    }
+
+    /// Files of stored embeddings, in order.
+    fn stored_images(&self) -> Vec<PathBuf> {
+        let folder = fs::read_dir(self.buffer.join("embeddings/images")).expect("a folder");
+        let mut files: Vec<_> = folder.map(|entry| entry.expect("an entry").path()).collect();
+        files.sort();
+        files
+    }
+
+    fn status(&self) -> Value {
+        produce(["status", &self.buffer.display().to_string(), "--json"]).expect(0).json()
+    }
+}
+
+#[test]
+fn training_follows_a_live_buffer_and_resumes() {
+    let training = Training::new();
+    let producer = training.producer();
+    training.train("5", &[]).expect(0);
+    let again = training.train("8", &["--resume-from-checkpoint", "latest"]).expect(0);
     assert!(again.stdout.contains("steps 8"), "{}", again.stdout);
     assert_eq!(producer.stop(), Some(0));
     // Eight batches of four, each sample once, nothing of the batches ahead lost.
-    let status: Value = produce(["status", &at, "--json"]).expect(0).json();
+    let status = training.status();
     assert_eq!((status["delivered"].as_u64(), status["lost"].as_u64()), (Some(32), Some(0)), "{status}");
-    consume(["--buffer", &at, "--output-dir", &out, "--follow"]).expect(2).says(&["--max-train-steps"]);
+    let (at, out) = (training.buffer.display().to_string(), training.folder.path().join("run"));
+    consume(["--buffer", &at, "--output-dir", &out.display().to_string(), "--follow"])
+        .expect(2)
+        .says(&["--max-train-steps"]);
     // The end of the data ends the run with a checkpoint.
     let more = ["--resume-from-checkpoint", "latest", "--gradient-accumulation-steps", "3"];
-    let short = train("1000", &more).expect(1);
+    let short = training.train("1000", &more).expect(1);
     short.says(&["everything is consumed", "--resume-from-checkpoint latest"]);
     // Of the step that the end broke off, nothing was used, and nothing counts as delivered.
-    let status: Value = produce(["status", &at, "--json"]).expect(0).json();
+    let status = training.status();
     let (delivered, unread) = (status["delivered"].as_u64(), status["unread"].as_u64());
     let (Some(delivered), Some(unread)) = (delivered, unread) else { panic!("{status}") };
     assert!(delivered > 32 && (delivered - 32).is_multiple_of(3 * 4), "{status}");
@@ -306,89 +353,67 @@ fn training_follows_a_live_buffer_and_resumes() {
 
 #[test]
 fn held_out_episodes_of_a_live_buffer_are_consumed_and_not_trained_on() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let buffer = folder.path().join("buffer");
-    let libero = format!("libero={}", crate::support::sample_data().join("libero").display());
-    let tiny = crate::support::root().join("configs/tiny.yaml").display().to_string();
-    let producer = Producer::start(&libero, &buffer, &["--config", &tiny]);
-    let (at, out) = (buffer.display().to_string(), folder.path().join("run").display().to_string());
-    let train = |steps: &str, more: &[&str]| {
-        let mut args = vec!["--buffer", &at, "--output-dir", &out, "--config", &tiny, "--follow"];
-        args.extend(["--train-batch-size", "4", "--max-train-steps", steps, "--device", "cpu"]);
-        args.extend(["--holdout", "0.5"]);
-        args.extend(more);
-        consume(args)
-    };
-    train("12", &["--sample-period", "6"]).expect(0);
+    let training = Training::new();
+    let producer = training.producer();
+    training.train("12", &["--holdout", "0.5", "--sample-period", "6"]).expect(0);
     assert_eq!(producer.stop(), Some(0));
-    let status: Value = produce(["status", &at, "--json"]).expect(0).json();
+    let status = training.status();
     let delivered = status["delivered"].as_u64().expect("a number");
     assert!(delivered > 12 * 4, "none of a held-out episode was consumed: {status}");
     assert_eq!(status["lost"].as_u64(), Some(0), "{status}");
-    train("20", &["--order", "windowed"]).expect(2).says(&["--order is windowed with --follow"]);
+    let windowed = ["--holdout", "0.5", "--order", "windowed"];
+    training.train("20", &windowed).expect(2).says(&["--order is windowed with --follow"]);
 }
 
 #[test]
 fn a_buffer_is_followed_with_stored_images() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let at = folder.path().join("buffer").display().to_string();
-    let out = folder.path().join("run").display().to_string();
-    let libero = format!("libero={}", crate::support::sample_data().join("libero").display());
-    let tiny = crate::support::root().join("configs/tiny.yaml").display().to_string();
-    produce(["--fill-up", "--dataset", &libero, "--buffer", &at, "--config", &tiny]).expect(0);
-    let train = || {
-        let args = ["--buffer", &at, "--output-dir", &out, "--follow", "--precomp-img-embed"];
-        consume(args.into_iter().chain([
-            "--train-batch-size",
-            "4",
-            "--max-train-steps",
-            "3",
-            "--device",
-            "cpu",
-        ]))
-    };
+    let training = Training::new();
+    crate::support::fill_libero(&training.buffer, &["--config", &training.tiny]).expect(0);
+    let train = || training.train("3", &["--precomp-img-embed"]);
     train().expect(2).says(&["--precomp-img-embed", "rdt-consume embed --images"]);
-    consume(["embed", "--buffer", &at, "--images", "--device", "cpu"]).expect(0);
+    training.embed_images();
     let run = train().expect(0);
     assert!(run.stdout.contains("steps 3"), "{}", run.stdout);
 }
 
 #[test]
 fn chunks_of_a_live_buffer_without_stored_images_are_named_and_left_for_later() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let buffer = folder.path().join("buffer");
-    let libero = format!("libero={}", crate::support::sample_data().join("libero").display());
-    let tiny = crate::support::root().join("configs/tiny.yaml").display().to_string();
-    let producer = Producer::start(&libero, &buffer, &["--config", &tiny]);
-    let published = || std::fs::read_dir(buffer.join("chunks")).map_or(0, Iterator::count);
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
-    while published() < 3 {
-        assert!(std::time::Instant::now() < deadline, "no chunks after a minute");
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
+    let training = Training::new();
+    let producer = training.producer();
+    wait_for(&training.buffer, || {
+        fs::read_dir(training.buffer.join("chunks")).map_or(0, Iterator::count) >= 3
+    });
     assert_eq!(producer.stop(), Some(0));
-    let (at, out) = (buffer.display().to_string(), folder.path().join("run").display().to_string());
-    let status = || -> Value { produce(["status", &at, "--json"]).expect(0).json() };
-    consume(["embed", "--buffer", &at, "--images", "--device", "cpu"]).expect(0);
-    let mut files: Vec<_> = std::fs::read_dir(buffer.join("embeddings/images"))
-        .expect("a folder")
-        .map(|entry| entry.expect("an entry").path())
-        .collect();
-    files.sort();
-    let away = folder.path().join("away.emb");
-    std::fs::rename(&files[1], &away).expect("a file to move");
-    let train = |steps: &str, more: &[&str]| {
-        let mut args = vec!["--buffer", &at, "--output-dir", &out, "--follow", "--precomp-img-embed"];
-        args.extend(["--train-batch-size", "4", "--max-train-steps", steps, "--device", "cpu"]);
-        args.extend(more);
-        consume(args)
-    };
+    training.embed_images();
+    let (stored, away) = (training.stored_images(), training.folder.path().join("away.emb"));
+    fs::rename(&stored[1], &away).expect("a file to move");
+    let train = |steps, more: &[&str]| training.train(steps, &[&["--precomp-img-embed"], more].concat());
     train("1000", &[]).expect(1).says(&["no embeddings", "everything is consumed"]);
-    let left = status();
+    let left = training.status();
     assert!(left["unread"].as_u64() > Some(0), "{left}");
     // Embedded later, it is read.
-    std::fs::rename(&away, &files[1]).expect("a file to move");
+    fs::rename(&away, &stored[1]).expect("a file to move");
     train("2000", &["--resume-from-checkpoint", "latest"]).expect(1).says(&["everything is consumed"]);
-    let all = status();
+    let all = training.status();
     assert_eq!((all["unread"].as_u64(), all["lost"].as_u64()), (Some(0), Some(0)), "{all}");
+}
+
+#[test]
+fn stored_images_of_a_replaced_generation_stay_while_its_samples_are_out() {
+    let training = Training::new();
+    crate::support::fill_libero(&training.buffer, &["--config", &training.tiny]).expect(0);
+    training.embed_images();
+    let current = training.stored_images();
+    let name = current[0].file_stem().and_then(|name| name.to_str()).expect("a name");
+    let (chunk, _) = name.split_once('-').expect("chunk and generation");
+    let [gone, out] =
+        [98, 99].map(|generation| current[0].with_file_name(format!("{chunk}-{generation}.emb")));
+    for old in [&gone, &out] {
+        fs::copy(&current[0], old).expect("a copy");
+    }
+    let retired = training.buffer.join("retired");
+    fs::create_dir_all(&retired).expect("a folder");
+    fs::write(retired.join(format!("{chunk}-99.chunk")), "").expect("a file");
+    training.embed_images();
+    assert_eq!((gone.exists(), out.exists(), current[0].exists()), (false, true, true));
 }

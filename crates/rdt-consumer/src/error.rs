@@ -164,12 +164,12 @@ pub enum ConsumerError {
     },
     /// A sample that cannot be read, and the policy is to fail.
     #[error("{0}; {setting} skip replaces it and goes on", setting = Setting::ON_BAD_SAMPLE)]
-    BadSample(BadSample),
+    BadSample(Box<BadSample>),
     /// A sample that cannot be read, and neither can any of its replacements.
     #[error("{first}; {tries} samples in a row cannot be read; run rdt-buf verify")]
     AllBad {
         /// The first of them.
-        first: BadSample,
+        first: Box<BadSample>,
         /// How many were tried.
         tries: u32,
     },

@@ -344,7 +344,7 @@ impl Loader {
     fn replace(&mut self, cell: Cell, ticket: Ticket, error: &ConsumerError) -> Result<(), ConsumerError> {
         let bad = BadSample::of(&ticket.place, self.source.as_ref(), error);
         if self.on_bad_sample == OnBadSample::Fail {
-            return self.line.fail(cell, ticket, ConsumerError::BadSample(bad));
+            return self.line.fail(cell, ticket, ConsumerError::BadSample(Box::new(bad)));
         }
         if self.named.insert((bad.sample, bad.generation)) {
             self.bad.push(bad.clone());
@@ -359,7 +359,9 @@ impl Loader {
                 self.line.leave_gap(cell);
                 Ok(())
             }
-            Instead::GiveUp { tries } => self.line.give_up(cell, ConsumerError::AllBad { first, tries }),
+            Instead::GiveUp { tries } => {
+                self.line.give_up(cell, ConsumerError::AllBad { first: Box::new(first), tries })
+            }
         }
     }
 }

@@ -181,7 +181,8 @@ fn encode(
     Ok(to_bytes(&encoder.encode(&pixels)?, work.element)?)
 }
 
-/// Removes the embeddings of chunks that are no longer there, or were filled again since.
+/// Removes the embeddings of chunks that are no longer there, or were filled again since and of which no
+/// sample is out any more.
 fn remove_stale(work: &Work<'_>, chunks: &[ChunkId]) -> anyhow::Result<()> {
     let dir = work.buffer.dir();
     for (id, generation) in image_files(dir)? {
@@ -192,7 +193,9 @@ fn remove_stale(work: &Work<'_>, chunks: &[ChunkId]) -> anyhow::Result<()> {
             Some(Err(_)) => true,
             None => false,
         };
-        if !is_current {
+        // Consumers read what they have of a replaced generation as long as its chunk is kept for them.
+        let is_out = || layout::retired(dir, id, generation).try_exists().unwrap_or(true);
+        if !is_current && !is_out() {
             Disk.remove(&layout::image_embedding(dir, id, generation))?;
         }
     }
